@@ -1,0 +1,184 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The effects seam: every change on files, containers and servers goes through :class:`Effects`.
+
+Reading does not. Each effect is announced before it happens, so that a test can stop a run at effect N for all N,
+and assert the order of the syncs on the log.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, DiskFull
+
+if TYPE_CHECKING:
+    from ansible_collections.flatnet.ops.plugins.module_utils.http import Answer, Transport
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One change that is about to happen."""
+
+    kind: str
+    target: str
+
+
+Watch = Callable[[Effect], None]
+
+
+@dataclass
+class Effects:
+    """Does every change that flatnet.ops makes on a host.
+
+    ``watch`` is called before each effect; ``log`` holds what was announced, in order.
+    """
+
+    watch: Watch | None = None
+    log: list[Effect] = field(default_factory=list)
+
+    def _announce(self, kind: str, target: object) -> None:
+        effect = Effect(kind, os.fsdecode(target) if isinstance(target, bytes) else str(target))
+        self.log.append(effect)
+        if self.watch is not None:
+            self.watch(effect)
+
+    def make_directory(self, path: Path, mode: int) -> None:
+        """Create a directory with exactly this mode; one that exists is left alone."""
+        if path.is_dir():
+            return
+        self._announce("mkdir", path)
+        path.mkdir(mode=mode)
+        path.chmod(mode)
+
+    def write(self, path: Path, data: bytes, mode: int = 0o400) -> None:
+        """Put a whole file in place: beside it, synced, renamed, the directory synced."""
+        beside = path.with_name(f".{path.name}.new")
+        self._announce("write", beside)
+        beside.unlink(missing_ok=True)
+        try:
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(data)
+                file.flush()
+                self._announce("fsync", beside)
+                os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise DiskFull(disk_full(path, str(error))) from error
+        self.rename(beside, path)
+        self.sync_directory(path.parent)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Move within one file system, replacing a file."""
+        self._announce("rename", f"{source} -> {target}")
+        source.rename(target)
+
+    def unlink(self, path: bytes | Path) -> None:
+        """Remove one name that is not a directory."""
+        self._announce("unlink", path)
+        os.unlink(path)
+
+    def remove_tree(self, path: bytes | Path) -> None:
+        """Remove a whole directory; announced once more after its first entry is gone."""
+        self._announce("remove", path)
+        for name in sorted(os.listdir(os.fsencode(path)))[:1]:
+            first = os.path.join(os.fsencode(path), name)
+            if os.path.isdir(first) and not os.path.islink(first):
+                shutil.rmtree(first)
+            else:
+                os.unlink(first)
+            self._announce("remove-begun", path)
+        shutil.rmtree(path)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make the names in one directory durable."""
+        self._announce("fsync-directory", path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_filesystem(self, path: Path) -> None:
+        """Make everything on this path's file system durable, once (``syncfs``)."""
+        self._announce("syncfs", path)
+        run(["sync", "--file-system", str(path)])
+
+    def run(self, argv: Sequence[str], stdin: bytes = b"", expect: Sequence[int] = (0,)) -> Completed:
+        """Run a command that changes something."""
+        self._announce("run", " ".join(argv))
+        return run(argv, stdin, expect)
+
+    def run_bound(self, argv: Sequence[str], stdin: bytes = b"", expect: Sequence[int] = (0,)) -> Completed:
+        """Run a long command that ends together with this process, also when this process is killed."""
+        self._announce("run", " ".join(argv))
+        bound = ["setpriv", "--pdeathsig", "KILL", "--", *argv]
+        return run(bound, stdin, expect, started=lambda: self._announce("run-begun", " ".join(argv)))
+
+    def http(self, transport: Transport, method: str, url: str) -> Answer:
+        """Send a request that changes something on a server."""
+        self._announce("http", f"{method} {url}")
+        return transport.request(method, url)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str],
+    stdin: bytes = b"",
+    expect: Sequence[int] = (0,),
+    started: Callable[[], None] | None = None,
+) -> Completed:
+    """Run a command to its end.
+
+    :param argv: program and arguments; no shell is involved
+    :param stdin: what the program reads
+    :param expect: exit codes that count as success
+    :param started: called once the program runs
+    :raises CommandFailed: the program is missing, or ended with another code
+    """
+    try:
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except FileNotFoundError as error:
+        raise CommandFailed(
+            f"the program '{argv[0]}' was expected on this host and is not there: install it"
+            " (playbook flatnet.ops.setup does)"
+        ) from error
+    if started is not None:
+        started()
+    out, err = process.communicate(stdin)
+    completed = Completed(process.returncode, out.decode(errors="surrogateescape"), err.decode(errors="replace"))
+    if completed.code not in expect:
+        words = " ".join(completed.stderr.split()) or " ".join(completed.stdout.split()) or "no message"
+        raise CommandFailed(
+            f"'{' '.join(argv)}' ended with {completed.code}, expected {_codes(expect)}: {words[-600:]}"
+        )
+    return completed
+
+
+def _codes(expect: Sequence[int]) -> str:
+    return " or ".join(str(code) for code in expect)
+
+
+def disk_full(path: Path, words: str) -> str:
+    """The sentence for a file system that ran full under our hands."""
+    disk = os.statvfs(path.parent)
+    free = disk.f_bavail * disk.f_frsize
+    return f"writing {path} failed ({words}): {free:,} bytes are free there; make room and run again"

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The outermost layer of every recorded module: do the work, write the record, end the module."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RunRecord, Step
+
+RECORDS = Path("/var/lib/flatnet-ops/runs")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a module did, once, for the record and for the task's result."""
+
+    changed: bool
+    message: str
+    status: str = "good"
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    diff: Mapping[str, str] | None = None
+
+
+def carry_out(module: AnsibleModule, step: str, work: Callable[[], Outcome]) -> None:
+    """Run a module's work and end the module, failed or not.
+
+    :param step: what the report calls it: the source, or what is done to the set
+    :param work: does everything, and raises :class:`OpsError`
+    """
+    began = time.monotonic()
+    record = RunRecord(RECORDS, None if module.check_mode else module.params["run"])
+    name = module._name.rpartition(".")[2]
+    try:
+        outcome = work()
+    except (OpsError, OSError) as error:
+        message = (
+            str(error)
+            if isinstance(error, OpsError)
+            else f"the host was expected to let {name} do its work, and refused: {error}"
+        )
+        seconds = time.monotonic() - began
+        record.append(Step(module=name, step=step, status="failed", changed=False, message=message, seconds=seconds))
+        module.fail_json(msg=message, error=type(error).__name__)
+    seconds = time.monotonic() - began
+    record.append(
+        Step(
+            module=name,
+            step=step,
+            status=outcome.status,
+            changed=outcome.changed,
+            message=outcome.message,
+            seconds=seconds,
+            numbers=outcome.numbers,
+            evidence=outcome.evidence,
+        )
+    )
+    diff = {"diff": outcome.diff} if outcome.diff is not None else {}
+    module.exit_json(changed=outcome.changed, msg=outcome.message, **outcome.values, **diff)

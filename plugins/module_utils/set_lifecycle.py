@@ -1,0 +1,406 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The life of a set: opened, filled by the sources, committed or aborted, and pruned when its days are over."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Callable
+
+from ansible_collections.flatnet.ops.plugins.module_utils import sets, tree
+from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
+    ClockBehind,
+    NoSuchSet,
+    SetDamaged,
+    SourceRefused,
+    UsageError,
+)
+from ansible_collections.flatnet.ops.plugins.module_utils.lease import DEFAULT_SECONDS, Leases
+from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area, Manifest, Opening, Source
+from ansible_collections.flatnet.ops.plugins.module_utils.times import iso, set_id
+from ansible_collections.flatnet.ops.plugins.module_utils.tree_copy import Previous
+from ansible_collections.flatnet.ops.plugins.module_utils.undo import UNDO_DIRECTORY, undo_leftovers
+
+DAY = 86400
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A set that can be filled."""
+
+    opening: Opening
+    recovered: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What retention kept and removed, by name."""
+
+    kept: tuple[str, ...]
+    removed: tuple[str, ...]
+    leftovers: tuple[str, ...]
+
+
+def shrink_refusal(source: Source, previous: Source | None, limit_percent: float) -> str | None:
+    """Why a source may not enter a set; None if it may.
+
+    :param limit_percent: how much smaller than in the last good set it may be, in files and in bytes
+    """
+    if source.files == 0:
+        return f"source {source.name} ({source.origin}) was expected to hold files, and is empty"
+    if previous is None:
+        return None
+    for what, now, was in (("files", source.files, previous.files), ("bytes", source.bytes, previous.bytes)):
+        if now < was * (1 - limit_percent / 100):
+            return (
+                f"source {source.name} ({source.origin}) was expected to shrink by at most {limit_percent:g} % since the"
+                f" last good set, and went from {was:,} to {now:,} {what} (-{100 - 100 * now / was:.0f} %)"
+            )
+    return None
+
+
+def doomed(all_ids: Sequence[str], good: Collection[str], keep_days: int) -> list[str]:
+    """The sets that retention removes; age is in the name, never in mtime.
+
+    Kept are the newest good set of each of the last ``keep_days`` days that have one. Sets found damaged stay as long
+    as they are younger than the oldest set kept; without a good set nothing goes.
+    """
+    newest_of_day = {name[:8]: name for name in sorted(good)}
+    kept = sorted(newest_of_day.values())[-keep_days:]
+    if not kept:
+        return []
+    return [name for name in all_ids if name not in kept and (name in good or name < kept[0])]
+
+
+class Lifecycle:
+    """Opens, commits, aborts and prunes the sets of one area."""
+
+    def __init__(
+        self,
+        area: Area,
+        effects: Effects,
+        clock: Callable[[], float] = time.time,
+        undo_directory: Path = UNDO_DIRECTORY,
+    ) -> None:
+        self._area = area
+        self._effects = effects
+        self._clock = clock
+        self._undo_directory = undo_directory
+        self._leases = Leases(area.root, effects, clock)
+
+    def refusal(self, run: str) -> str | None:
+        """Why no set can be opened now; None if one can."""
+        return self._leases.refusal(run) or self._clock_refusal()
+
+    def open(
+        self, run: str, purpose: str, site: str, host: str, tool: str, lease_seconds: int = DEFAULT_SECONDS
+    ) -> Opened:
+        """Take the lease, put right what dead runs left, and make an empty set.
+
+        :raises LeaseHeld: another run is at work
+        :raises ClockBehind: the newest set is dated in the future
+        """
+        if not self._area.root.is_dir():
+            raise UsageError(
+                f"the backup directory {self._area.root} was expected, and does not exist: mount it, or make it with"
+                " playbook flatnet.ops.setup"
+            )
+        with self._leases.claimed(run, purpose, lease_seconds):
+            clock_refusal = self._clock_refusal()
+            if clock_refusal:
+                self._leases.release()
+                raise ClockBehind(clock_refusal)
+            recovered = self._recover()
+            self._effects.make_directory(self._area.directory, 0o700)
+            good = Area(self._area.root).good_ids()
+            started = self._free_second()
+            opening = Opening(
+                id=set_id(started),
+                area=self._area.name,
+                run=run,
+                purpose=purpose,
+                site=site,
+                host=host,
+                tool=tool,
+                started=started,
+                previous=good[-1] if good else None,
+            )
+            partial = self._area.partial(opening.id)
+            self._effects.make_directory(partial, 0o700)
+            self._effects.write(partial / sets.OPENING, sets.dump(opening))
+        return Opened(opening, tuple(recovered))
+
+    @contextmanager
+    def filling(self, run: str) -> Iterator[Filling]:
+        """Work on the set that this run opened.
+
+        :raises Evicted: the lease is not this run's any more
+        """
+        with self._leases.renewed(run):
+            yield Filling(self._area, self._opening(run), self._effects)
+
+    def commit(
+        self, run: str, expected: Sequence[str], shrink_limit_percent: float, forced: Collection[str]
+    ) -> Manifest:
+        """Check the guards, make everything durable, and give the set its name.
+
+        What a restore has replaced is kept as it was: no guard applies to it.
+
+        :param expected: the sources that the set has to hold
+        :param forced: the sources that may pass although their guard refuses
+        :raises SourceRefused: a source is missing, empty or has shrunk; the set stays uncommitted
+        """
+        with self._leases.renewed(run):
+            opening = self._opening(run)
+            partial = self._area.partial(opening.id)
+            sources = sets.load_sources(partial)
+            if self._area.name == "sets":
+                sources = self._guarded(opening, sources, expected, shrink_limit_percent, forced)
+            manifest = self._seal(opening, sources)
+            self._leases.release()
+        return manifest
+
+    def abort(self, run: str) -> str | None:
+        """Drop the set that this run opened, and give back the lease.
+
+        :return: the name of the set that was dropped, if there was one
+        """
+        lease = self._leases.current()
+        if lease is None or lease.run != run:
+            return None
+        with self._leases.renewed(run):
+            mine = [name for name in self._area.partials() if self._opened_by(name) == run]
+            for name in mine:
+                self._drop(name)
+            self._leases.release()
+        return mine[0] if mine else None
+
+    def doomed(self, keep_days: int) -> list[str]:
+        """The sets that :meth:`prune` would remove."""
+        if self._area.name == "before-restore":
+            horizon = set_id(self._clock() - keep_days * DAY)
+            return [name for name in self._area.ids() if name < horizon]
+        return doomed(self._area.ids(), self._area.good_ids(), keep_days)
+
+    def prune(self, run: str, purpose: str, keep_days: int) -> Pruned:
+        """Remove the sets whose days are over and what dead runs left.
+
+        :raises LeaseHeld: another run is at work
+        """
+        with self._leases.claimed(run, purpose, DEFAULT_SECONDS):
+            leftovers = self._recover()
+            removed = self.doomed(keep_days)
+            for name in removed:
+                self._remove(self._area.path(name))
+            self._leases.release()
+        return Pruned(tuple(self._area.ids()), tuple(removed), tuple(leftovers))
+
+    def note_damage(self, run: str, purpose: str, damage: Mapping[str, Collection[str]]) -> bool:
+        """Remember damaged files, so that no set counts as good that has one and no backup links to it.
+
+        :param damage: paths by set
+        :return: something was not known before
+        """
+        known = {name: self._area.damaged(name) for name in self._area.ids()}
+        noted = {name: paths | set(damage.get(name, ())) for name, paths in known.items()}
+        if noted == known:
+            return False
+        content = {name: sorted(paths) for name, paths in noted.items() if paths}
+        with self._leases.claimed(run, purpose, DEFAULT_SECONDS):
+            self._effects.write(
+                self._area.directory / sets.DAMAGE, json.dumps(content, indent=1).encode("ascii") + b"\n"
+            )
+            self._leases.release()
+        return True
+
+    def _guarded(
+        self,
+        opening: Opening,
+        sources: Mapping[str, Source],
+        expected: Sequence[str],
+        limit_percent: float,
+        forced: Collection[str],
+    ) -> dict[str, Source]:
+        baseline = Area(self._area.root).manifest(opening.previous).sources if opening.previous else {}
+        guarded = {}
+        missing = [name for name in expected if name not in sources]
+        if missing or not sources:
+            raise SourceRefused(
+                f"set {opening.id} was expected to hold {', '.join(expected)}, and {', '.join(missing) or 'everything'} is"
+                " missing: its task did not run or failed; the earlier sets are untouched"
+            )
+        for name, source in sources.items():
+            refusal = shrink_refusal(source, baseline.get(name), limit_percent)
+            if refusal and name not in forced:
+                raise SourceRefused(
+                    f"{refusal}: look at the source; if it is right as it is, run again with"
+                    f' -e \'{{"flatnet_backup_force": ["{name}"]}}\'; the earlier sets are untouched'
+                )
+            guard = {"shrink_limit_percent": limit_percent, "forced": refusal if name in forced else None}
+            guarded[name] = replace(source, guard=guard)
+        return guarded
+
+    def _seal(self, opening: Opening, sources: Mapping[str, Source]) -> Manifest:
+        """Turn a set in the making into a complete one: data synced first, the name last."""
+        partial = self._area.partial(opening.id)
+        manifest = Manifest(
+            id=opening.id,
+            area=opening.area,
+            run=opening.run,
+            purpose=opening.purpose,
+            site=opening.site,
+            host=opening.host,
+            tool=opening.tool,
+            started=opening.started,
+            finished=self._clock(),
+            previous=opening.previous,
+            sources=sources,
+        )
+        self._effects.sync_filesystem(partial)
+        self._effects.write(partial / sets.MANIFEST, sets.dump(manifest))
+        self._effects.write(partial / sets.SUMS, b"".join(_sum_lines(partial, sources)))
+        self._effects.remove_tree(partial / sets.SOURCES)
+        self._effects.unlink(partial / sets.OPENING)
+        self._effects.sync_directory(partial)
+        self._effects.rename(partial, self._area.path(opening.id))
+        self._effects.sync_directory(self._area.directory)
+        return manifest
+
+    def _opening(self, run: str) -> Opening:
+        for name in self._area.partials():
+            if self._opened_by(name) == run:
+                return sets.load_opening(self._area.partial(name))
+        raise NoSuchSet(
+            f"run {run} was expected to have opened a set in {self._area.directory}, and has not: begin with"
+            " flatnet.ops.backup_set state=opened"
+        )
+
+    def _opened_by(self, name: str) -> str | None:
+        try:
+            return sets.load_opening(self._area.partial(name)).run
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _clock_refusal(self) -> str | None:
+        now = self._clock()
+        for newest in self._area.ids()[-1:]:
+            if newest > set_id(now):
+                path = self._area.path(newest)
+                return (
+                    f"the newest set was expected to be older than this host's clock ({iso(now)}), and is named {path}: set"
+                    f" the clock right; if the clock is right and the set's date is wrong, put it aside with"
+                    f" 'mv {path} {path}.set-aside' and run again"
+                )
+        return None
+
+    def _free_second(self) -> float:
+        while self._area.path(set_id(self._clock())).exists():
+            time.sleep(0.1)
+        return float(int(self._clock()))
+
+    def _recover(self) -> list[str]:
+        """Put right what runs left that hold the lease no more."""
+        recovered = [f"undone: {name}" for name in undo_leftovers(self._effects, self._undo_directory)]
+        for area in (Area(self._area.root, name) for name in sets.AREAS):
+            lifecycle = Lifecycle(area, self._effects, self._clock, self._undo_directory)
+            recovered.extend(lifecycle._clear())
+        return recovered
+
+    def _clear(self) -> Iterator[str]:
+        for removed in self._area.directory.glob(".removed-*"):
+            self._effects.remove_tree(removed)
+            yield f"removed: {removed}"
+        for name in self._area.partials():
+            partial = self._area.partial(name)
+            sources = sets.load_sources(partial)
+            if self._area.name == "before-restore" and sources:
+                self._remove_strays(partial, sources)
+                self._seal(sets.load_opening(partial), sources)
+                yield f"completed: {self._area.path(name)}"
+            else:
+                self._drop(name)
+                yield f"removed: {partial}"
+
+    def _remove_strays(self, partial: Path, sources: Mapping[str, Source]) -> None:
+        """Remove copies that their run did not finish."""
+        for top in [path for path in partial.iterdir() if path.is_dir() and path.name[0] != "."]:
+            if top.name in sources or top.name == sets.LISTINGS.name:
+                continue
+            for path in list(top.iterdir()):
+                if f"{top.name}/{path.name}" not in sources:
+                    self._effects.remove_tree(path) if path.is_dir() else self._effects.unlink(path)
+
+    def _drop(self, name: str) -> None:
+        self._remove(self._area.partial(name))
+
+    def _remove(self, path: Path) -> None:
+        """Rename first, so that nothing half removed is ever listed."""
+        removed = self._area.directory / f".removed-{path.name.strip('.')}"
+        self._effects.rename(path, removed)
+        self._effects.remove_tree(removed)
+
+
+class Filling:
+    """A set in the making, as the sources see it."""
+
+    def __init__(self, area: Area, opening: Opening, effects: Effects) -> None:
+        self._area = area
+        self._effects = effects
+        self.opening = opening
+        self.path = area.partial(opening.id)
+
+    def place(self, source: str) -> Path:
+        """Where a source's files go; the directories above it exist afterwards."""
+        place = self.path / sets.check_source_name(source)
+        self._parents(place)
+        if place.exists():
+            self._effects.remove_tree(place)
+        return place
+
+    def previous(self, source: str) -> Previous | None:
+        """The same source in the newest set that has it, to link to."""
+        for name in reversed(Area(self._area.root).ids()):
+            path = Area(self._area.root).path(name)
+            damaged = Area(self._area.root).damaged(name)
+            listed = sets.listing_path(path, source)
+            if not (path / source).is_dir() or str(listed.relative_to(path)) in damaged:
+                continue
+            try:
+                listing = sets.load_listing(path, source)
+            except SetDamaged:
+                continue
+            prefix = f"{source}/"
+            unusable = frozenset(item[len(prefix) :] for item in damaged if item.startswith(prefix))
+            return Previous(path / source, listing, unusable)
+        return None
+
+    def add(self, source: Source, listing: Mapping[str, tree.Item]) -> None:
+        """Enter a saved source; from here on the set holds it."""
+        listed = sets.listing_path(self.path, source.name)
+        self._parents(listed)
+        self._effects.write(listed, tree.dump(listing))
+        record = self.path / sets.SOURCES / f"{source.name}.json"
+        self._parents(record)
+        self._effects.write(record, sets.dump(source))
+
+    def _parents(self, path: Path) -> None:
+        for parent in reversed(path.relative_to(self.path).parents):
+            self._effects.make_directory(self.path / parent, 0o700)
+
+
+def _sum_lines(partial: Path, sources: Mapping[str, Source]) -> Iterator[bytes]:
+    own = [Path(sets.MANIFEST), *(sets.listing_path(partial, name).relative_to(partial) for name in sorted(sources))]
+    for path in own:
+        yield sets.sum_line(str(path), tree.sha256(bytes(partial / path)))
+    for name in sorted(sources):
+        for item in sets.load_listing(partial, name).values():
+            if item.sha256 is not None:
+                yield sets.sum_line(f"{name}/{item.path}", item.sha256)

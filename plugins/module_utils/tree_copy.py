@@ -1,0 +1,200 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Copy a live tree into a set: once while it changes, and once more, only what changed, while it rests."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.flatnet.ops.plugins.module_utils import tree
+from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, CopyFailed, DiskFull
+from ansible_collections.flatnet.ops.plugins.module_utils.tree import Scan
+
+# rsync compares whole seconds by default; -1 means nanoseconds.
+RSYNC = ["rsync", "--archive", "--hard-links", "--acls", "--xattrs", "--sparse", "--numeric-ids", "--modify-window=-1"]
+VANISHED = 24
+# Directories, listings and the manifest need room beside the data itself.
+MARGIN = 16 << 20
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The same tree in an earlier set, to link to; ``unusable`` are its damaged files."""
+
+    path: Path
+    listing: dict[str, tree.Item]
+    unusable: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a copy took."""
+
+    listing: dict[str, tree.Item]
+    linked_files: int
+    linked_bytes: int
+    changed_while_copied: int
+
+
+class TreeCopy:
+    """One copy of one tree."""
+
+    def __init__(self, effects: Effects, source: Path, target: Path, previous: Previous | None = None) -> None:
+        """
+        :param source: an existing directory
+        :param target: the copy; created
+        :param previous: an earlier copy on the same file system; files that did not change become hard links to it
+        """
+        self._effects = effects
+        self._source = source
+        self._target = target
+        self._previous = previous
+
+    def take_live(self, rest: AbstractContextManager[object] | None) -> Copied:
+        """Copy a tree that others write to: once as it is, then what has changed since.
+
+        :param rest: keeps the tree at rest for the second copy; None copies a tree that goes on changing
+        :raises DiskFull: before anything is written, or while it is
+        :raises CopyFailed: the copy is not what the tree at rest was
+        """
+        began_ns = time.time_ns()
+        before = tree.scan(self._source)
+        self._copy_all(before, touched_counts=True)
+        if rest is None:
+            after = self._copy_changes(before, began_ns, VANISHED)
+        else:
+            with rest:
+                after = self._copy_changes(before, began_ns)
+        return self._copied(after, may_differ=rest is None)
+
+    def take_immutable(self) -> Copied:
+        """Copy a tree that nobody writes to, and whose files never change under one name.
+
+        :raises DiskFull: before anything is written, or while it is
+        :raises CopyFailed: the copy is not what the tree is
+        """
+        before = tree.scan(self._source)
+        self._copy_all(before, touched_counts=False)
+        return self._copied(before, may_differ=False)
+
+    def _copied(self, source: Scan, may_differ: bool) -> Copied:
+        different = tree.differences(source, tree.scan(self._target))
+        if different and not may_differ:
+            raise CopyFailed(
+                f"the copy of {self._source} was expected to equal it, and {len(different)} names differ, first"
+                f" '{tree.text(different[0])}': something that was not put to rest writes there; find it with"
+                f" 'fuser -v -m {self._source}', stop it, and run again"
+            )
+        known = self._sums_of_linked_files()
+        return Copied(
+            listing=tree.list_tree(self._target, known, source),
+            linked_files=len(known),
+            linked_bytes=sum(self._previous.listing[tree.text(name)].size for name in known) if self._previous else 0,
+            changed_while_copied=len(different),
+        )
+
+    def _copy_all(self, source: Scan, touched_counts: bool) -> None:
+        self._check_room(source)
+        self._effects.make_directory(self._target, 0o700)
+        link = [f"--link-dest={self._previous.path}"] if self._previous else []
+        self._rsync([*RSYNC, "--delete", *link, f"{self._source}/", f"{self._target}/"], b"", (0, VANISHED))
+        if self._previous is not None:
+            self._copy_again(source, self._not_to_be_linked(self._previous, source, touched_counts), VANISHED)
+
+    def _copy_changes(self, before: Scan, began_ns: int, *tolerated: int) -> Scan:
+        after = tree.scan(self._source)
+        found = tree.changes(before, after, began_ns)
+        for name in sorted(found.removed, reverse=True):
+            self._remove(name)
+        self._copy_again(after, found.changed, *tolerated)
+        return after
+
+    def _copy_again(self, source: Scan, names: Iterable[bytes], *tolerated: int) -> None:
+        """Copy these names afresh; a file that an earlier set shares must not be written through."""
+        wanted = set(names)
+        if not wanted:
+            return
+        top = os.fsencode(self._target)
+        for name in sorted(wanted):
+            if not stat.S_ISDIR(source[name].st_mode):
+                self._unlink(os.path.join(top, name))
+        listed = b"\0".join(sorted(tree.with_parents(wanted)))
+        argv = [*RSYNC, "--no-recursive", "--from0", "--files-from=-", f"{self._source}/", f"{self._target}/"]
+        self._rsync(argv, listed, (0, *tolerated))
+
+    def _not_to_be_linked(self, previous: Previous, now: Scan, touched_counts: bool) -> list[bytes]:
+        """Files that rsync linked by size and time, and whose content is damaged there or was changed since."""
+        unlike = []
+        for name, status in now.items():
+            item = previous.listing.get(tree.text(name))
+            if item is None or item.type != "file" or not stat.S_ISREG(status.st_mode):
+                continue
+            touched = touched_counts and item.origin != tree.change_mark(status)
+            if (touched or item.path in previous.unusable) and self._shared(previous, name):
+                unlike.append(name)
+        return unlike
+
+    def _sums_of_linked_files(self) -> dict[bytes, str]:
+        if self._previous is None:
+            return {}
+        return {
+            tree.raw(path): item.sha256
+            for path, item in self._previous.listing.items()
+            if item.sha256 is not None and self._shared(self._previous, tree.raw(path))
+        }
+
+    def _shared(self, previous: Previous, name: bytes) -> bool:
+        try:
+            here = os.lstat(os.path.join(bytes(self._target), name))
+            there = os.lstat(os.path.join(bytes(previous.path), name))
+        except FileNotFoundError:
+            return False
+        return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+    def _remove(self, name: bytes) -> None:
+        path = os.path.join(bytes(self._target), name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            self._effects.remove_tree(path)
+        else:
+            self._unlink(path)
+
+    def _unlink(self, path: bytes) -> None:
+        if os.path.lexists(path):
+            self._effects.unlink(path)
+
+    def _rsync(self, argv: list[str], listed: bytes, expect: tuple[int, ...]) -> None:
+        try:
+            self._effects.run_bound(argv, listed, expect)
+        except CommandFailed as error:
+            if "No space left on device" not in str(error):
+                raise
+            raise DiskFull(
+                f"{self._full_disk()} while {self._source} was copied: make room there and run again"
+            ) from error
+
+    def _check_room(self, source: Scan) -> None:
+        linkable = {tree.raw(path): item for path, item in self._previous.listing.items()} if self._previous else {}
+        needed = MARGIN
+        for name, status in source.items():
+            item = linkable.get(name)
+            if item is None or (item.size, item.mtime_ns) != (status.st_size, status.st_mtime_ns):
+                needed += status.st_blocks * 512
+        disk = os.statvfs(self._target.parent)
+        if disk.f_bavail * disk.f_frsize < needed:
+            raise DiskFull(
+                f"{self._full_disk()}, and the copy of {self._source} needs {needed:,} bytes: make room there, or keep"
+                " fewer days, and run again; nothing was written"
+            )
+
+    def _full_disk(self) -> str:
+        disk = os.statvfs(self._target.parent)
+        return f"the disk of {self._target.parent} has {disk.f_bavail * disk.f_frsize:,} bytes free"

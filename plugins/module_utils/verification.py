@@ -1,0 +1,97 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Verify a set: every sum, every name, every piece of metadata, and the inner structure of what has one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.flatnet.ops.plugins.module_utils import sets, tree, tsdb
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import SetDamaged
+from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One path of a set that is not as it was saved."""
+
+    path: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a verification found; sizes in bytes."""
+
+    files: int
+    bytes: int
+    damage: tuple[Damage, ...]
+    shared_with: tuple[str, ...]
+
+
+def verify(area: Area, set_id: str) -> Verification:
+    """Read a whole set and compare it with what it says about itself.
+
+    :raises SetDamaged: its manifest cannot be read
+    """
+    path = area.path(set_id)
+    manifest = area.manifest(set_id)
+    damage: dict[str, str] = {}
+    covered = {sets.MANIFEST}
+    files, size = 0, 0
+    try:
+        sums = sets.load_sums((path / sets.SUMS).read_bytes())
+    except (OSError, ValueError) as error:
+        sums = {}
+        damage[sets.SUMS] = str(error)
+    for source in manifest.sources.values():
+        own = str(sets.listing_path(path, source.name).relative_to(path))
+        covered.add(own)
+        try:
+            expected = sets.load_listing(path, source.name)
+        except SetDamaged as error:
+            damage[own] = str(error)
+            continue
+        for name, item in expected.items():
+            if item.type == "file":
+                covered.add(f"{source.name}/{name}")
+                if sums and sums.get(f"{source.name}/{name}") != item.sha256:
+                    damage[f"{source.name}/{name}"] = f"has another sum in {sets.SUMS} than in {own}"
+        data = path / source.name
+        if not data.is_dir():
+            damage[source.name] = "is missing"
+            continue
+        found = tree.list_tree(data, {})
+        counted = tree.totals(found)
+        files, size = files + counted.files, size + counted.bytes
+        damage.update((f"{source.name}/{name}", what) for name, what in tree.compare(expected, found))
+        if source.kind == "prometheus":
+            damage.update((f"{source.name}/{name}", what) for name, what in tsdb.verify(data))
+    for own in sets.MANIFEST, *(str(sets.listing_path(path, name).relative_to(path)) for name in manifest.sources):
+        if own not in damage and sums and sums.get(own) != tree.sha256(bytes(path / own)):
+            damage[own] = f"does not have the sum that {sets.SUMS} gives"
+    for name in sums.keys() - covered:
+        damage[name] = f"is named in {sets.SUMS} and in no listing"
+    found_damage = tuple(Damage(name, what) for name, what in sorted(damage.items()))
+    return Verification(files, size, found_damage, sharing(area, set_id, [entry.path for entry in found_damage]))
+
+
+def sharing(area: Area, set_id: str, paths: list[str]) -> tuple[str, ...]:
+    """The other sets that share one of these files by a hard link, and so its damage."""
+    return tuple(
+        other
+        for other in area.ids()
+        if other != set_id and any(_same_file(area.path(set_id), area.path(other), path) for path in paths)
+    )
+
+
+def _same_file(one: Path, other: Path, path: str) -> bool:
+    name = tree.raw(path)
+    try:
+        return os.path.samefile(os.path.join(bytes(one), name), os.path.join(bytes(other), name))
+    except OSError:
+        return False

@@ -1,0 +1,162 @@
+#!/usr/bin/python
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ask an application the questions that a backup set holds."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_probe_info
+short_description: Ask an application the questions that a backup set holds
+version_added: 1.0.0
+description:
+  - When a source is saved, its application is asked questions with lasting answers, which the set keeps. This module asks them
+    again, of an application that runs on restored data, and compares.
+  - Fails if one answer is not what it was.
+author:
+  - flatnet.ops contributors (@flatnet)
+extends_documentation_fragment:
+  - flatnet.ops.backup_root
+  - flatnet.ops.recorded
+options:
+  id:
+    description:
+      - The set that holds the questions.
+    type: str
+    default: latest
+  source:
+    description:
+      - The source that they belong to.
+    type: str
+    default: prometheus
+  url:
+    description:
+      - The address of the application, as seen from the host.
+    type: str
+    default: http://127.0.0.1:9090
+  timeout:
+    description:
+      - For how many seconds to wait for an answer.
+    type: float
+    default: 60
+attributes:
+  check_mode:
+    description: Asks only.
+    support: full
+  diff_mode:
+    description: Asks only, so nothing ever differs.
+    support: N/A
+  idempotent:
+    description: Asks only.
+    support: full
+requirements:
+  - the Python library requests on the host
+seealso:
+  - module: flatnet.ops.prometheus_snapshot
+"""
+
+EXAMPLES = r"""
+- name: Does the restored Prometheus say what it said before?
+  flatnet.ops.backup_probe_info:
+    id: 20261124T021500Z
+"""
+
+RETURN = r"""
+probes:
+  description: Every question with both answers.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    question:
+      description: The query.
+      type: str
+    at:
+      description: The instant asked about, in seconds since the epoch.
+      type: float
+    expected:
+      description: The answer in the set.
+      type: str
+    answer:
+      description: The answer now.
+      type: str
+error:
+  description: The name of what went wrong.
+  returned: failed
+  type: str
+  sample: ProbeDiffers
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import NoSuchSet, ProbeDiffers
+from ansible_collections.flatnet.ops.plugins.module_utils.http import HAS_REQUESTS, RequestsTransport
+from ansible_collections.flatnet.ops.plugins.module_utils.probes import ask_prometheus
+from ansible_collections.flatnet.ops.plugins.module_utils.prometheus import Prometheus
+from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
+from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
+from ansible_collections.flatnet.ops.plugins.module_utils.sets import AREAS, Area
+
+
+def ask(module: AnsibleModule) -> Outcome:
+    """Ask again and compare."""
+    params = module.params
+    area = Area(Path(params["root"]), params["area"])
+    name = area.find(params["id"])
+    source = area.manifest(name).sources.get(params["source"])
+    if source is None or not source.probes:
+        raise NoSuchSet(
+            f"set {area.path(name)} was expected to hold questions for {params['source']}, and holds none: use a set that was"
+            " made with them"
+        )
+    asked = ask_prometheus(Prometheus(params["url"], RequestsTransport(params["timeout"]), Effects()), source.probes)
+    different = [one for one in asked if not one.same]
+    if different:
+        first = different[0]
+        raise ProbeDiffers(
+            f"'{first.question}' at {first.at:.0f} was expected to give {first.expected} as in set {name}, and {params['url']}"
+            f" answers {first.answer} ({len(different)} of {len(asked)} answers differ): the data is not whole, restore another"
+            " set"
+        )
+    return Outcome(
+        False,
+        f"{params['url']} gives the same answers as before to all {len(asked)} questions of set {name}",
+        numbers={"asked": len(asked), "same": len(asked), "different": 0, **samples(source.facts)},
+        evidence={"probes": [asdict(one) for one in asked]},
+        values={"probes": [asdict(one) for one in asked]},
+    )
+
+
+def samples(facts: Mapping[str, Any]) -> dict[str, float]:
+    """How many samples the set holds, if it counts any."""
+    return {"samples": facts["samples"]} if "samples" in facts else {}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            **RECORDED_OPTIONS,
+            "root": {"type": "path", "default": "/backup/flatnet"},
+            "area": {"type": "str", "choices": list(AREAS), "default": "sets"},
+            "id": {"type": "str", "default": "latest"},
+            "source": {"type": "str", "default": "prometheus"},
+            "url": {"type": "str", "default": "http://127.0.0.1:9090"},
+            "timeout": {"type": "float", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    if not HAS_REQUESTS:
+        module.fail_json(msg=missing_required_lib("requests"))
+    carry_out(module, module.params["source"], lambda: ask(module))
+
+
+if __name__ == "__main__":
+    main()
