@@ -114,16 +114,21 @@ class Effects:
         self._announce("syncfs", path)
         run(["sync", "--file-system", str(path)])
 
-    def run(self, argv: Sequence[str], stdin: bytes = b"", expect: Sequence[int] = (0,)) -> Completed:
-        """Run a command that changes something."""
-        self._announce("run", " ".join(argv))
-        return run(argv, stdin, expect)
+    def run(
+        self,
+        argv: Sequence[str],
+        stdin: bytes = b"",
+        expect: Sequence[int] = (0,),
+        held: Sequence[int] = (),
+        bound: bool = False,
+    ) -> Completed:
+        """Run a command that changes something; announced once more when it has begun.
 
-    def run_bound(self, argv: Sequence[str], stdin: bytes = b"", expect: Sequence[int] = (0,)) -> Completed:
-        """Run a long command that ends together with this process, also when this process is killed."""
+        :param held: open files, such as locks, that the command holds as well until it ends
+        :param bound: the command ends together with this process, also when this process is killed
+        """
         self._announce("run", " ".join(argv))
-        bound = ["setpriv", "--pdeathsig", "KILL", "--", *argv]
-        return run(bound, stdin, expect, started=lambda: self._announce("run-begun", " ".join(argv)))
+        return run(argv, stdin, expect, held, bound, started=lambda: self._announce("run-begun", " ".join(argv)))
 
     def http(self, transport: Transport, method: str, url: str) -> Answer:
         """Send a request that changes something on a server."""
@@ -144,6 +149,8 @@ def run(
     argv: Sequence[str],
     stdin: bytes = b"",
     expect: Sequence[int] = (0,),
+    held: Sequence[int] = (),
+    bound: bool = False,
     started: Callable[[], None] | None = None,
 ) -> Completed:
     """Run a command to its end.
@@ -151,11 +158,19 @@ def run(
     :param argv: program and arguments; no shell is involved
     :param stdin: what the program reads
     :param expect: exit codes that count as success
+    :param held: open files that the program inherits
+    :param bound: the program is killed when this process ends
     :param started: called once the program runs
     :raises CommandFailed: the program is missing, or ended with another code
     """
     try:
-        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            _bound(argv) if bound else argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=held,
+        )
     except FileNotFoundError as error:
         raise CommandFailed(
             f"the program '{argv[0]}' was expected on this host and is not there: install it"
@@ -171,6 +186,12 @@ def run(
             f"'{' '.join(argv)}' ended with {completed.code}, expected {_codes(expect)}: {words[-600:]}"
         )
     return completed
+
+
+def _bound(argv: Sequence[str]) -> list[str]:
+    # The kernel may hear of the bond too late; then the parent is another one.
+    alive = f'[ "$PPID" = {os.getpid()} ] && exec "$@"'
+    return ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", alive, "sh", *argv]
 
 
 def _codes(expect: Sequence[int]) -> str:

@@ -98,31 +98,12 @@ class Podman:
             )
         ]
 
-    def quiesce(self, how: str, names: list[str]) -> None:
-        """Pause or stop running containers.
-
-        :param how: ``paused`` or ``stopped``
-        """
-        self._effects.run(quiesce_command(how, names))
-
-    def resume(self, how: str, names: list[str]) -> None:
-        """Take up again what :meth:`quiesce` put to rest.
-
-        :raises CommandFailed: a container was not at rest any more
-        """
-        self._effects.run(resume_command(how, names))
-
-    def start(self, names: list[str]) -> None:
-        """Start stopped containers."""
-        self._effects.run(["podman", "start", *names])
-
-    def stop(self, names: list[str]) -> None:
-        """Stop running containers, with the time that their databases need."""
-        self._effects.run(quiesce_command("stopped", names))
-
 
 def quiesce_command(how: str, names: list[str]) -> list[str]:
-    """The command line that puts containers to rest."""
+    """The command line that puts running containers to rest, stopped ones with the time that their databases need.
+
+    :param how: ``paused`` or ``stopped``
+    """
     return ["podman", "pause", *names] if how == "paused" else ["podman", "stop", "--time", str(STOP_SECONDS), *names]
 
 

@@ -34,6 +34,8 @@ SCRAPES = "sum(count_over_time(up[1h]))"
 # A scrape is stored some seconds after the instant it is stamped with; older answers do not change any more.
 SETTLED_SECONDS = 30
 BLOCKS_ASKED = 10
+# A server whose client has died goes on with its snapshot: only after this much silence it is done.
+QUIET_SECONDS = 5
 # Copying a snapshot out may take long; it costs nothing until compaction replaces its blocks.
 GUARD_SECONDS = 86400
 
@@ -119,16 +121,14 @@ class PrometheusSnapshot:
                     f"Prometheus at {self._server.url} said that it took snapshot {snapshot.name}, and {snapshot} does not"
                     " appear on this host: container or data_dir names another server's data"
                 )
+            self._check(snapshot)
             blocks = tsdb.blocks(snapshot)
             probes = tuple(self._ask(blocks, asked_at - SETTLED_SECONDS))
             target = filling.place(SOURCE)
-            copied = TreeCopy(self._effects, snapshot, target, filling.previous(SOURCE)).take_immutable()
-        broken = [f"{name} {what}" for name, what in tsdb.verify(target)]
-        if broken:
-            raise CopyFailed(
-                f"the snapshot of {self._server.url} was expected to hold whole blocks, and {broken[0]}"
-                f" ({len(broken)} such files): Prometheus' own data is damaged; look at its log, earlier sets are untouched"
-            )
+            copy = TreeCopy(self._effects, snapshot, target, filling.previous(SOURCE))
+            # Blocks never change under one name, and every snapshot touches them by linking to them.
+            copied = copy.take_resting(touched_counts=False)
+        self._check(target)
         totals = tree.totals(copied.listing)
         source = Source(
             name=SOURCE,
@@ -149,6 +149,14 @@ class PrometheusSnapshot:
         filling.add(source, copied.listing)
         return source
 
+    def _check(self, data: Path) -> None:
+        broken = [f"{name} {what}" for name, what in tsdb.verify(data)]
+        if broken:
+            raise CopyFailed(
+                f"the snapshot of {self._server.url} was expected to hold whole blocks, and {broken[0]}"
+                f" ({len(broken)} such files): Prometheus' own data is damaged; look at its log, earlier sets are untouched"
+            )
+
     def _ask(self, blocks: Sequence[tsdb.Block], settled: float) -> Iterator[Probe]:
         for question in self._questions:
             at = question.at if question.at is not None else settled
@@ -168,7 +176,14 @@ class PrometheusSnapshot:
 
 
 def _remove_new(snapshots: Path, earlier: set[str]) -> str:
-    """A shell command that removes a snapshot whose name is not known yet."""
+    """Shell commands that remove a snapshot whose name is not known yet, also one that the server is still writing."""
     spare = [part for name in sorted(earlier) for part in ("!", "-name", name)]
-    find = ["find", str(snapshots), "-mindepth", "1", "-maxdepth", "1", *spare, "-exec", "rm", "-rf", "--", "{}", "+"]
-    return f"[ ! -d {quote([str(snapshots)])} ] || {quote(find)}"
+    children = ["find", str(snapshots), "-mindepth", "1", "-maxdepth", "1"]
+    find = [*children, *spare, "-print", "-exec", "rm", "-rf", "--", "{}", "+"]
+    return f"""
+quiet=0
+while [ "$quiet" -lt {QUIET_SECONDS} ]; do
+    quiet=$((quiet + 1))
+    if [ -d {quote([str(snapshots)])} ] && [ -n "$({quote(find)})" ]; then quiet=0; fi
+    sleep 1
+done"""

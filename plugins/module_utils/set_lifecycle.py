@@ -171,7 +171,9 @@ class Lifecycle:
     def abort(self, run: str) -> str | None:
         """Drop the set that this run opened, and give back the lease.
 
-        :return: the name of the set that was dropped, if there was one
+        What a restore has replaced already is kept nowhere else: that set is completed instead.
+
+        :return: the name of the set, if there was one
         """
         lease = self._leases.current()
         if lease is None or lease.run != run:
@@ -179,7 +181,7 @@ class Lifecycle:
         with self._leases.renewed(run):
             mine = [name for name in self._area.partials() if self._opened_by(name) == run]
             for name in mine:
-                self._drop(name)
+                self._leave(name)
             self._leases.release()
         return mine[0] if mine else None
 
@@ -229,7 +231,7 @@ class Lifecycle:
         limit_percent: float,
         forced: Collection[str],
     ) -> dict[str, Source]:
-        baseline = Area(self._area.root).manifest(opening.previous).sources if opening.previous else {}
+        baseline = self._last_good()
         guarded = {}
         missing = [name for name in expected if name not in sources]
         if missing or not sources:
@@ -247,6 +249,14 @@ class Lifecycle:
             guard = {"shrink_limit_percent": limit_percent, "forced": refusal if name in forced else None}
             guarded[name] = replace(source, guard=guard)
         return guarded
+
+    def _last_good(self) -> dict[str, Source]:
+        """Each source as the newest good set that has it holds it."""
+        area = Area(self._area.root)
+        known: dict[str, Source] = {}
+        for name in area.good_ids():
+            known.update(area.manifest(name).sources)
+        return known
 
     def _seal(self, opening: Opening, sources: Mapping[str, Source]) -> Manifest:
         """Turn a set in the making into a complete one: data synced first, the name last."""
@@ -267,12 +277,19 @@ class Lifecycle:
         self._effects.sync_filesystem(partial)
         self._effects.write(partial / sets.MANIFEST, sets.dump(manifest))
         self._effects.write(partial / sets.SUMS, b"".join(_sum_lines(partial, sources)))
-        self._effects.remove_tree(partial / sets.SOURCES)
-        self._effects.unlink(partial / sets.OPENING)
-        self._effects.sync_directory(partial)
-        self._effects.rename(partial, self._area.path(opening.id))
-        self._effects.sync_directory(self._area.directory)
+        self._give_name(opening.id)
         return manifest
+
+    def _give_name(self, name: str) -> None:
+        """The last steps of a set whose manifest and sums are written."""
+        partial = self._area.partial(name)
+        if (partial / sets.SOURCES).exists():
+            self._effects.remove_tree(partial / sets.SOURCES)
+        if (partial / sets.OPENING).exists():
+            self._effects.unlink(partial / sets.OPENING)
+        self._effects.sync_directory(partial)
+        self._effects.rename(partial, self._area.path(name))
+        self._effects.sync_directory(self._area.directory)
 
     def _opening(self, run: str) -> Opening:
         for name in self._area.partials():
@@ -319,27 +336,31 @@ class Lifecycle:
             self._effects.remove_tree(removed)
             yield f"removed: {removed}"
         for name in self._area.partials():
-            partial = self._area.partial(name)
-            sources = sets.load_sources(partial)
-            if self._area.name == "before-restore" and sources:
-                self._remove_strays(partial, sources)
-                self._seal(sets.load_opening(partial), sources)
-                yield f"completed: {self._area.path(name)}"
-            else:
-                self._drop(name)
-                yield f"removed: {partial}"
+            yield self._leave(name)
 
-    def _remove_strays(self, partial: Path, sources: Mapping[str, Source]) -> None:
+    def _leave(self, name: str) -> str:
+        """Remove a set in the making; but what a restore has replaced is kept nowhere else, and is completed."""
+        partial = self._area.partial(name)
+        if self._area.name == "before-restore" and (partial / sets.SUMS).exists():
+            self._give_name(name)
+            return f"completed: {self._area.path(name)}"
+        sources = sets.load_sources(partial)
+        if self._area.name == "before-restore" and sources:
+            self._remove_strays(partial, sources)
+            self._seal(sets.load_opening(partial), sources)
+            return f"completed: {self._area.path(name)}"
+        self._remove(partial)
+        return f"removed: {partial}"
+
+    def _remove_strays(self, partial: Path, sources: Collection[str]) -> None:
         """Remove copies that their run did not finish."""
         for top in [path for path in partial.iterdir() if path.is_dir() and path.name[0] != "."]:
             if top.name in sources or top.name == sets.LISTINGS.name:
                 continue
-            for path in list(top.iterdir()):
-                if f"{top.name}/{path.name}" not in sources:
-                    self._effects.remove_tree(path) if path.is_dir() else self._effects.unlink(path)
-
-    def _drop(self, name: str) -> None:
-        self._remove(self._area.partial(name))
+            inside = [path for path in top.iterdir() if f"{top.name}/{path.name}" in sources]
+            strays = [path for path in top.iterdir() if path not in inside] if inside else [top]
+            for path in strays:
+                self._effects.remove_tree(path)
 
     def _remove(self, path: Path) -> None:
         """Rename first, so that nothing half removed is ever listed."""

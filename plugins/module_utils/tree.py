@@ -69,34 +69,38 @@ def scan(root: Path) -> Scan:
 
 @dataclass(frozen=True)
 class Changes:
-    """What differs between two looks at one tree."""
+    """What a copy lacks, and what it has too much."""
 
     changed: frozenset[bytes]
-    removed: frozenset[bytes]
+    superfluous: frozenset[bytes]
 
 
-def changes(before: Scan, after: Scan, began_ns: int) -> Changes:
+def changes(before: Scan, after: Scan, copy: Scan, began_ns: int) -> Changes:
     """Names to copy again and names to remove, by inode change time: a restored mtime deceives nobody.
 
+    :param before: the tree when the copy began
+    :param copy: what the copy holds, which may be names that neither look has seen
     :param began_ns: when the first look began, in nanoseconds since the epoch
     """
-    changed = set()
-    replaced = set()
-    for name, now in after.items():
-        was = before.get(name)
-        if was is None:
-            changed.add(name)
-        elif stat.S_IFMT(was.st_mode) != stat.S_IFMT(now.st_mode):
-            changed.add(name)
-            replaced.add(name)
-        elif (
-            was.st_ctime_ns != now.st_ctime_ns
-            or was.st_ino != now.st_ino
-            or was.st_size != now.st_size
-            or now.st_ctime_ns >= began_ns - RACY_NS
-        ):
-            changed.add(name)
-    return Changes(frozenset(changed), frozenset((before.keys() - after.keys()) | replaced))
+    superfluous = {name for name, there in copy.items() if name not in after or _type(after[name]) != _type(there)}
+    changed = {
+        name
+        for name, now in after.items()
+        if name not in copy or name in superfluous or _touched(before.get(name), now, began_ns)
+    }
+    return Changes(frozenset(changed), frozenset(superfluous))
+
+
+def _type(status: os.stat_result) -> int:
+    return stat.S_IFMT(status.st_mode)
+
+
+def _touched(was: os.stat_result | None, now: os.stat_result, began_ns: int) -> bool:
+    return (
+        was is None
+        or (was.st_ctime_ns, was.st_ino, was.st_size) != (now.st_ctime_ns, now.st_ino, now.st_size)
+        or now.st_ctime_ns >= began_ns - RACY_NS
+    )
 
 
 def with_parents(names: Iterable[bytes]) -> set[bytes]:

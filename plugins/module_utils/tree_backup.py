@@ -17,6 +17,7 @@ from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import QuiesceLost, SourceRefused
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import (
     Podman,
+    quiesce_command,
     resting,
     resume_command,
 )
@@ -121,13 +122,14 @@ class TreeBackup:
         with guarded(self._effects, how, self._source.max_pause, self._undo_directory) as guard:
             guard.promise([only_if_status(name, resting(how), resume_command(how, [name])) for name in names])
             began = time.monotonic()
-            self._podman.quiesce(how, list(names))
+            guard.run(quiesce_command(how, list(names)))
             yield
-            self._resume(how, list(names))
+            self._check_rest(how, list(names))
+            guard.run(resume_command(how, list(names)))
             self._pause_seconds = time.monotonic() - began
             guard.keep()
 
-    def _resume(self, how: str, names: list[str]) -> None:
+    def _check_rest(self, how: str, names: list[str]) -> None:
         statuses = self._podman.statuses(names)
         moved = [name for name in names if statuses[name] not in resting(how)]
         if moved:
@@ -136,4 +138,3 @@ class TreeBackup:
                 f" else took it up, or the copy took longer than max_pause={self._source.max_pause} s; run again, with a"
                 " longer max_pause if need be"
             )
-        self._podman.resume(how, names)

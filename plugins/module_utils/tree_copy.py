@@ -69,21 +69,23 @@ class TreeCopy:
         began_ns = time.time_ns()
         before = tree.scan(self._source)
         self._copy_all(before, touched_counts=True)
+        copied = tree.scan(self._target)
         if rest is None:
-            after = self._copy_changes(before, began_ns, VANISHED)
+            after = self._copy_changes(before, copied, began_ns, VANISHED)
         else:
             with rest:
-                after = self._copy_changes(before, began_ns)
+                after = self._copy_changes(before, copied, began_ns)
         return self._copied(after, may_differ=rest is None)
 
-    def take_immutable(self) -> Copied:
-        """Copy a tree that nobody writes to, and whose files never change under one name.
+    def take_resting(self, touched_counts: bool = True) -> Copied:
+        """Copy a tree that nobody writes to.
 
+        :param touched_counts: a file touched since the earlier copy is not linked to it, whatever its size and time say
         :raises DiskFull: before anything is written, or while it is
         :raises CopyFailed: the copy is not what the tree is
         """
         before = tree.scan(self._source)
-        self._copy_all(before, touched_counts=False)
+        self._copy_all(before, touched_counts)
         return self._copied(before, may_differ=False)
 
     def _copied(self, source: Scan, may_differ: bool) -> Copied:
@@ -95,10 +97,11 @@ class TreeCopy:
                 f" 'fuser -v -m {self._source}', stop it, and run again"
             )
         known = self._sums_of_linked_files()
+        listing = tree.list_tree(self._target, known, source)
         return Copied(
-            listing=tree.list_tree(self._target, known, source),
+            listing=listing,
             linked_files=len(known),
-            linked_bytes=sum(self._previous.listing[tree.text(name)].size for name in known) if self._previous else 0,
+            linked_bytes=tree.totals({path: item for path, item in listing.items() if tree.raw(path) in known}).bytes,
             changed_while_copied=len(different),
         )
 
@@ -110,10 +113,10 @@ class TreeCopy:
         if self._previous is not None:
             self._copy_again(source, self._not_to_be_linked(self._previous, source, touched_counts), VANISHED)
 
-    def _copy_changes(self, before: Scan, began_ns: int, *tolerated: int) -> Scan:
+    def _copy_changes(self, before: Scan, copied: Scan, began_ns: int, *tolerated: int) -> Scan:
         after = tree.scan(self._source)
-        found = tree.changes(before, after, began_ns)
-        for name in sorted(found.removed, reverse=True):
+        found = tree.changes(before, after, copied, began_ns)
+        for name in sorted(found.superfluous, reverse=True):
             self._remove(name)
         self._copy_again(after, found.changed, *tolerated)
         return after
@@ -173,7 +176,7 @@ class TreeCopy:
 
     def _rsync(self, argv: list[str], listed: bytes, expect: tuple[int, ...]) -> None:
         try:
-            self._effects.run_bound(argv, listed, expect)
+            self._effects.run(argv, listed, expect, bound=True)
         except CommandFailed as error:
             if "No space left on device" not in str(error):
                 raise

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from ansible_collections.flatnet.ops.plugins.module_utils import sets, tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import RestorePending, SetDamaged, UsageError
-from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman, resume_command
+from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman, quiesce_command, resume_command
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Filling
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area, Source
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_copy import TreeCopy
@@ -47,11 +48,6 @@ class Journal:
     def old(self) -> Path:
         """Where the replaced tree waits."""
         return Path(f"{self.target}.flatnet-old")
-
-    @property
-    def discarded(self) -> Path:
-        """The replaced tree once it is kept elsewhere."""
-        return Path(f"{self.target}.flatnet-discarded")
 
     def undo(self) -> list[str]:
         """Shell commands that put the old tree back and start what was stopped, from whatever point was reached."""
@@ -142,14 +138,14 @@ class TreeRestore:
         journal = self._journals.find(self._name)
         return journal if journal and journal.run == self._run else None
 
-    def stage(self, area: Area, set_id: str, path: Path | None, volume: str | None, filling: Filling) -> Staged:
+    def stage(self, area: Area, set_id: str, path: Path | None, volume: str | None) -> Staged:
         """Copy the source out of the set, beside its target, and verify the copy by the set's listing.
 
         What a dead run left of this source is put right first.
 
         :raises SetDamaged: the copy is not what the listing says
         """
-        self._settle(filling)
+        self._settle()
         set_path = area.path(set_id)
         listing = sets.load_listing(set_path, self._name)
         target = self._target(path, volume)
@@ -157,7 +153,7 @@ class TreeRestore:
         if journal.beside.exists():
             self._effects.remove_tree(journal.beside)
         self._journals.write(journal)
-        TreeCopy(self._effects, set_path / self._name, journal.beside).take_immutable()
+        TreeCopy(self._effects, set_path / self._name, journal.beside).take_resting()
         wrong = list(tree.compare(listing, tree.list_tree(journal.beside, {})))
         if wrong:
             self._effects.remove_tree(journal.beside)
@@ -183,24 +179,27 @@ class TreeRestore:
         with guarded(self._effects, "restore", SWAP_SECONDS, self._undo_directory) as guard:
             guard.promise(journal.undo())
             if users:
-                self._podman.stop(list(users))
+                guard.run(quiesce_command("stopped", list(users)))
             self._effects.sync_filesystem(journal.beside)
             self._effects.rename(target, journal.old)
             self._effects.rename(journal.beside, target)
             self._effects.sync_directory(target.parent)
             if users:
-                self._podman.start(list(users))
+                guard.run(resume_command("stopped", list(users)))
             journal = self._journals.write(replace(journal, phase=SWAPPED))
             guard.keep()
         return journal
 
     def confirm(self, filling: Filling) -> None:
-        """Accept the restored tree: the old one moves into the before-restore set.
+        """Accept the restored tree: the old one is kept in the before-restore set, and only then let go.
 
         :raises UsageError: nothing is swapped
         """
-        journal = self._journals.write(replace(self._phase(SWAPPED, CONFIRMED), phase=CONFIRMED))
-        self._keep_old(journal, filling)
+        journal = self._phase(SWAPPED, CONFIRMED)
+        if journal.phase == SWAPPED:
+            self._keep_old(journal, filling)
+            journal = self._journals.write(replace(journal, phase=CONFIRMED))
+        self._discard_old(journal)
 
     def undo(self) -> bool:
         """Put the old tree back.
@@ -220,44 +219,47 @@ class TreeRestore:
 
     def _undo(self, journal: Journal) -> None:
         if journal.phase != STAGED:
-            self._effects.run(["sh", "-euc", "\n".join(journal.undo())])
+            with guarded(self._effects, "restore", SWAP_SECONDS, self._undo_directory) as guard:
+                guard.promise(journal.undo())
+            self._effects.sync_directory(Path(journal.target).parent)
         if journal.beside.exists():
             self._effects.remove_tree(journal.beside)
         self._journals.forget(journal)
 
-    def _settle(self, filling: Filling) -> None:
+    def _settle(self) -> None:
         journal = self._journals.find(self._name)
         if journal is None:
             return
         if journal.phase == CONFIRMED:
-            self._keep_old(journal, filling)
+            self._discard_old(journal)
         else:
             self._undo(journal)
 
     def _keep_old(self, journal: Journal, filling: Filling) -> None:
+        began = time.monotonic()
+        place, previous = filling.place(self._name), filling.previous(self._name)
+        copied = TreeCopy(self._effects, journal.old, place, previous).take_resting()
+        totals = tree.totals(copied.listing)
+        source = Source(
+            name=self._name,
+            kind="directory",
+            origin=journal.target,
+            consistency="stopped",
+            files=totals.files,
+            entries=totals.entries,
+            bytes=totals.bytes,
+            linked_files=copied.linked_files,
+            linked_bytes=copied.linked_bytes,
+            seconds=time.monotonic() - began,
+            containers=journal.containers,
+            facts={"replaced_by": f"{journal.area}/{journal.set_id}"},
+        )
+        filling.add(source, copied.listing)
+        self._effects.sync_filesystem(filling.path)
+
+    def _discard_old(self, journal: Journal) -> None:
         if journal.old.exists():
-            place, previous = filling.place(self._name), filling.previous(self._name)
-            copied = TreeCopy(self._effects, journal.old, place, previous).take_immutable()
-            totals = tree.totals(copied.listing)
-            source = Source(
-                name=self._name,
-                kind="directory",
-                origin=journal.target,
-                consistency="stopped",
-                files=totals.files,
-                entries=totals.entries,
-                bytes=totals.bytes,
-                linked_files=copied.linked_files,
-                linked_bytes=copied.linked_bytes,
-                seconds=0.0,
-                containers=journal.containers,
-                facts={"replaced_by": f"{journal.area}/{journal.set_id}"},
-            )
-            filling.add(source, copied.listing)
-            self._effects.sync_filesystem(filling.path)
-            self._effects.rename(journal.old, journal.discarded)
-        if journal.discarded.exists():
-            self._effects.remove_tree(journal.discarded)
+            self._effects.remove_tree(journal.old)
         self._journals.forget(journal)
 
     def _phase(self, *wanted: str) -> Journal:

@@ -15,7 +15,7 @@ import fcntl
 import secrets
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
@@ -35,14 +35,19 @@ exit 1
 class Guard:
     """One undo that is due unless its run calls it off."""
 
-    def __init__(self, effects: Effects, directory: Path) -> None:
+    def __init__(self, effects: Effects, directory: Path, lock: int) -> None:
         self._effects = effects
         self._directory = directory
+        self._lock = lock
 
     def promise(self, commands: Sequence[str]) -> None:
         """Set, or replace, what has to be done if this run dies; shell command lines, in order."""
         script = "\n".join(["#!/bin/sh", "set -eu", *commands, ""])
         self._effects.write(self._directory / "undo.sh", script.encode("utf-8", "surrogateescape"), 0o500)
+
+    def run(self, argv: Sequence[str]) -> None:
+        """Run a command that the undo must not overtake: if this run dies meanwhile, the undo waits for the command's end."""
+        self._effects.run(argv, held=[self._lock])
 
     def keep(self) -> None:
         """Nothing is left to undo."""
@@ -63,13 +68,15 @@ def guarded(effects: Effects, purpose: str, limit: int, base: Path = UNDO_DIRECT
     with open(directory / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         effects.run(
-            ["systemd-run", "--quiet", "--collect", f"--unit=flatnet-undo-{directory.name}", "--"]
-            + ["sh", "-c", _WAIT, "guard", str(directory), str(limit)]
+            [
+                *("systemd-run", "--quiet", "--collect", f"--unit=flatnet-undo-{directory.name}", "--"),
+                *("sh", "-c", _WAIT, "guard", str(directory), str(limit)),
+            ]
         )
         try:
-            yield Guard(effects, directory)
+            yield Guard(effects, directory, lock.fileno())
         finally:
-            _undo(effects, directory)
+            _undo(effects, directory, lock.fileno())
 
 
 def undo_leftovers(effects: Effects, base: Path = UNDO_DIRECTORY) -> list[str]:
@@ -79,22 +86,23 @@ def undo_leftovers(effects: Effects, base: Path = UNDO_DIRECTORY) -> list[str]:
     """
     undone = []
     for directory in sorted(base.glob("*/")):
-        with open(directory / "lock", "a", encoding="ascii") as lock:
+        # A guard that still lives may be quicker, and its directory gone.
+        with suppress(FileNotFoundError), open(directory / "lock", "a", encoding="ascii") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            if _undo(effects, directory):
+            if _undo(effects, directory, lock.fileno()):
                 undone.append(directory.name)
     return undone
 
 
-def _undo(effects: Effects, directory: Path) -> bool:
-    """Run a guard's script if it is still due, then remove the guard. The caller holds its lock."""
+def _undo(effects: Effects, directory: Path, lock: int) -> bool:
+    """Run a guard's script if it is still due, then remove the guard; the caller holds its lock."""
     script = directory / "undo.sh"
     due = script.exists()
     if due:
-        effects.run(["sh", str(script)])
+        effects.run(["sh", str(script)], held=[lock])
     effects.remove_tree(directory)
     return due
 

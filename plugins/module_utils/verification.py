@@ -43,10 +43,10 @@ def verify(area: Area, set_id: str) -> Verification:
     damage: dict[str, str] = {}
     covered = {sets.MANIFEST}
     files, size = 0, 0
+    sums: dict[str, str] | None = None
     try:
         sums = sets.load_sums((path / sets.SUMS).read_bytes())
     except (OSError, ValueError) as error:
-        sums = {}
         damage[sets.SUMS] = str(error)
     for source in manifest.sources.values():
         own = str(sets.listing_path(path, source.name).relative_to(path))
@@ -59,7 +59,7 @@ def verify(area: Area, set_id: str) -> Verification:
         for name, item in expected.items():
             if item.type == "file":
                 covered.add(f"{source.name}/{name}")
-                if sums and sums.get(f"{source.name}/{name}") != item.sha256:
+                if sums is not None and sums.get(f"{source.name}/{name}") != item.sha256:
                     damage[f"{source.name}/{name}"] = f"has another sum in {sets.SUMS} than in {own}"
         data = path / source.name
         if not data.is_dir():
@@ -72,9 +72,9 @@ def verify(area: Area, set_id: str) -> Verification:
         if source.kind == "prometheus":
             damage.update((f"{source.name}/{name}", what) for name, what in tsdb.verify(data))
     for own in sets.MANIFEST, *(str(sets.listing_path(path, name).relative_to(path)) for name in manifest.sources):
-        if own not in damage and sums and sums.get(own) != tree.sha256(bytes(path / own)):
+        if own not in damage and sums is not None and sums.get(own) != tree.sha256(bytes(path / own)):
             damage[own] = f"does not have the sum that {sets.SUMS} gives"
-    for name in sums.keys() - covered:
+    for name in (sums or {}).keys() - covered:
         damage[name] = f"is named in {sets.SUMS} and in no listing"
     found_damage = tuple(Damage(name, what) for name, what in sorted(damage.items()))
     return Verification(files, size, found_damage, sharing(area, set_id, [entry.path for entry in found_damage]))

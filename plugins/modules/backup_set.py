@@ -31,7 +31,8 @@ options:
     description:
       - V(opened) takes the lease, puts right what dead runs left, and makes an empty set for the sources to fill.
       - V(committed) checks that every source is there and has not shrunk, makes the set durable, and gives it its name.
-      - V(aborted) drops the set that this run has opened. A run that has opened none is left as it is.
+      - V(aborted) drops the set that this run has opened; with O(area=before-restore), what was replaced already is kept. A run
+        that has opened none is left as it is.
       - V(pruned) removes the sets whose days are over, by the date in their names, and what dead runs left. The newest good
         set of each of the last O(keep_days) days that have one stays, so the last good one never goes.
       - V(damaged) remembers the files of O(damage), so that their sets no longer count as good, and the next backup copies
@@ -239,10 +240,11 @@ def aborted(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
     """Drop the set that this run has opened."""
     if module.check_mode:
         return Outcome(False, "nothing is open in check mode")
-    dropped = Lifecycle(area, effects).abort(module.params["run"])
-    if dropped is None:
+    name = Lifecycle(area, effects).abort(module.params["run"])
+    if name is None:
         return Outcome(False, "this run has no open set")
-    return Outcome(True, f"set {dropped} was dropped; the earlier sets are untouched", values={"id": dropped})
+    fate = "keeps what was replaced until now" if name in area.ids() else "was dropped"
+    return Outcome(True, f"set {name} {fate}; the earlier sets are untouched", values={"id": name})
 
 
 def pruned(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:

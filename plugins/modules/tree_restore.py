@@ -184,8 +184,8 @@ class Restore:
             words = f"{params['source']} of set {name} would replace {target or params['volume']}"
             return Outcome(True, words, values={"files": listing.files, "bytes": listing.bytes}, diff=diff)
         path = Path(params["path"]) if params["path"] else None
-        with self._lifecycle.filling(params["run"]) as filling:
-            done = self._restore.stage(self._area, name, path, params["volume"], filling)
+        with self._lifecycle.filling(params["run"]):
+            done = self._restore.stage(self._area, name, path, params["volume"])
         return Outcome(
             True,
             f"{params['source']} of set {name} is staged: {done.files:,} files, {done.bytes:,} bytes, all as they were saved",
