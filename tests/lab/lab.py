@@ -1,0 +1,213 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab: hosts on a network of their own, a backup volume that outlives them, and an inventory for Ansible."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from tests.lab.host import Host, remove_host_files
+from tests.lab.image import Image, ensure_image
+from tests.lab.machine import LABS, RUN, RUNS, LabError, call, lock, remove_tree, require_programs, step, try_lock
+from tests.lab.podman import BRIDGE, Podman
+
+SEEDS = ("full", "empty")
+
+
+class Lab:
+    """Everything of a lab lies below one directory; leaving the `with` block removes it, however it is left.
+
+    A process owns a lab by the lock that it holds. The kernel frees the lock of a killed process, and the next lab
+    that starts removes what that process left. A kept lab belongs to a person and stays until it is taken down.
+    """
+
+    def __init__(self, name: str, *, keep: bool = False) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,15}", name):
+            raise LabError(f"A lab's name has at most 16 characters of a-z, 0-9 and -, a letter first; got {name!r}.")
+        self.name = name
+        self.keep = keep
+        self.directory = LABS / name
+        self.podman = podman_of(name)
+        self._lock: int | None = None
+        self._handlers: dict[signal.Signals, signal._HANDLER] = {}
+
+    @property
+    def backup_volume(self) -> Path:
+        """What every host of the lab sees as /backup: a disk that outlives them."""
+        return self.directory / "backup"
+
+    @property
+    def inventory(self) -> Path:
+        """An inventory of the hosts that exist, for ansible-playbook --inventory."""
+        return self.directory / "inventory.json"
+
+    @property
+    def key(self) -> Path:
+        """The private SSH key that every host of the lab accepts."""
+        return self.directory / "ssh_key"
+
+    @property
+    def image(self) -> Image:
+        """The image that the lab's hosts start from."""
+        return Image((self.directory / "image").readlink())
+
+    def __enter__(self) -> Lab:
+        require_programs()
+        sweep()
+        held = try_lock(lock_of(self.name))
+        if held is None:
+            raise LabError(f"Another process uses the lab {self.name!r}: wait until it ends, or give another name.")
+        if self.exists():
+            os.close(held)
+            raise LabError(f"The lab {self.name!r} is kept for a person: take it down, or give another name.")
+        self._lock = held
+        self._terminate_by_exception()
+        try:
+            self._create()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.keep and error is None:
+            (self.directory / "keep").touch()
+        else:
+            remove_lab(self.name)
+        if self._lock is not None:
+            os.close(self._lock)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _terminate_by_exception(self) -> None:
+        """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that they clean up as well."""
+
+        def unwind(number: int, _frame: FrameType | None) -> None:
+            raise SystemExit(128 + number)
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            self._handlers[number] = signal.signal(number, unwind)
+
+    def _create(self) -> None:
+        image = ensure_image()
+        self.backup_volume.mkdir(parents=True)
+        (self.directory / "image").symlink_to(image.path)
+        self.podman.configure(network=reserve_network(self.podman.run))
+        call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)
+        self.write_inventory()
+
+    def exists(self) -> bool:
+        """Whether the lab's directory is there."""
+        return self.directory.exists()
+
+    def hosts(self) -> list[Host]:
+        """The hosts that exist."""
+        return [Host(self, container["Name"]) for container in self.podman.containers()]
+
+    def host(self, name: str) -> Host:
+        """The host of this name."""
+        for host in self.hosts():
+            if host.name == name:
+                return host
+        raise LabError(f"The lab {self.name!r} has no host {name!r}.")
+
+    def new_host(
+        self, name: str, *, group: str = "wsl", seed: str = "full", admin_api: bool = False, start: bool = True
+    ) -> Host:
+        """Make a host: with data and running, or with empty volumes for a restore (`seed="empty", start=False`)."""
+        if seed not in SEEDS:
+            raise LabError(f"The seed of a host is one of {', '.join(SEEDS)}; got {seed!r}.")
+        host = Host(self, name)
+        with step(f"{name}: new host, seed {seed}"):
+            host.create(group, seed, admin_api)
+            self.write_inventory()
+        if start:
+            with step(f"{name}: start of the stack"):
+                host.start_stack()
+        return host
+
+    def write_inventory(self) -> None:
+        """Write the inventory and the host keys that SSH shall expect."""
+        groups: dict[str, dict[str, dict[str, dict[str, str | int]]]] = {
+            "wsl": {"hosts": {}},
+            "drill": {"hosts": {}},
+        }
+        known = self.directory / "known_hosts"
+        server_key = (self.image.rootfs / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2]
+        lines = []
+        for container in self.podman.containers():
+            host = Host(self, container["Name"])
+            port = host.port("ssh")
+            lines.append(f"[127.0.0.1]:{port} {' '.join(server_key)}\n")
+            group = groups.setdefault(container["Config"]["Labels"]["flatnet-lab-group"], {"hosts": {}})
+            group["hosts"][host.name] = {
+                "ansible_host": "127.0.0.1",
+                "ansible_port": port,
+                "ansible_user": "root",
+                "ansible_ssh_private_key_file": str(self.key),
+                "ansible_ssh_common_args": f"-o UserKnownHostsFile={known} -o StrictHostKeyChecking=yes",
+                "ansible_python_interpreter": "/usr/bin/python3",
+                "flatnet_site": self.name,
+            }
+        known.write_text("".join(lines))
+        self.inventory.write_text(json.dumps({"all": {"children": groups}}, indent=2) + "\n")
+
+
+def lock_of(name: str) -> Path:
+    """Return the lock that the owner of the lab holds."""
+    return LABS / f"{name}.lock"
+
+
+def podman_of(name: str) -> Podman:
+    """Podman as the lab of this name uses it."""
+    return Podman(home=LABS / name / "podman", run=RUN / name)
+
+
+def reserve_network(run: Path) -> int:
+    """A number that no other lab on this machine has for its network."""
+    with lock(RUNS / "networks.lock"):
+        used = {int(path.name.removeprefix("network-")) for path in RUNS.glob("*/*/network-*")}
+        number = min(set(range(1, 255)) - used)
+        run.mkdir(parents=True)
+        (run / f"network-{number}").touch()
+    return number
+
+
+def lab_names() -> list[str]:
+    """The names of all labs in this cache, also of those whose owner died."""
+    return sorted(path.name for path in LABS.glob("*/"))
+
+
+def sweep() -> None:
+    """Remove the labs whose owner died, and kept ones that a reboot of the machine has ended."""
+    for name in lab_names():
+        kept = (LABS / name / "keep").exists() and (RUN / name).exists()
+        held = None if kept else try_lock(lock_of(name))
+        if held is not None:
+            with step(f"lab {name}, left by a run that was killed: removal"):
+                remove_lab(name)
+            os.close(held)
+
+
+def remove_lab(name: str) -> None:
+    """Remove containers, network and files of a lab, however far its making got."""
+    podman = podman_of(name)
+    if (podman.home / "storage.conf").exists():
+        podman("rm", "--all", "--force", "--time=0")
+    for host in (LABS / name / "hosts").glob("*/"):
+        remove_host_files(host)
+    for reservation in podman.run.glob("network-*"):
+        bridge = reservation.name.replace("network-", BRIDGE)
+        if Path("/sys/class/net", bridge).exists():
+            call("ip", "link", "delete", bridge)
+    remove_tree(podman.run)
+    remove_tree(LABS / name)
