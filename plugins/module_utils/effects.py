@@ -119,12 +119,12 @@ class Effects:
         argv: Sequence[str],
         stdin: bytes = b"",
         expect: Sequence[int] = (0,),
-        held: Sequence[int] = (),
+        held: int | None = None,
         bound: bool = False,
     ) -> Completed:
         """Run a command that changes something; announced once more when it has begun.
 
-        :param held: open files, such as locks, that the command holds as well until it ends
+        :param held: an open file, as of a lock, that stays open until the command ends, also when this process is killed
         :param bound: the command ends together with this process, also when this process is killed
         """
         self._announce("run", " ".join(argv))
@@ -149,27 +149,26 @@ def run(
     argv: Sequence[str],
     stdin: bytes = b"",
     expect: Sequence[int] = (0,),
-    held: Sequence[int] = (),
+    held: int | None = None,
     bound: bool = False,
     started: Callable[[], None] | None = None,
 ) -> Completed:
     """Run a command to its end.
 
     :param argv: program and arguments; no shell is involved
-    :param stdin: what the program reads
+    :param stdin: what the program reads; nothing with ``held``
     :param expect: exit codes that count as success
-    :param held: open files that the program inherits
+    :param held: an open file that stays open until the program ends
     :param bound: the program is killed when this process ends
     :param started: called once the program runs
     :raises CommandFailed: the program is missing, or ended with another code
     """
     try:
         process = subprocess.Popen(
-            _bound(argv) if bound else argv,
-            stdin=subprocess.PIPE,
+            _holding(_bound(argv) if bound else argv, held),
+            stdin=subprocess.PIPE if held is None else held,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=held,
         )
     except FileNotFoundError as error:
         raise CommandFailed(
@@ -178,7 +177,7 @@ def run(
         ) from error
     if started is not None:
         started()
-    out, err = process.communicate(stdin)
+    out, err = process.communicate(stdin if held is None else None)
     completed = Completed(process.returncode, out.decode(errors="surrogateescape"), err.decode(errors="replace"))
     if completed.code not in expect:
         words = " ".join(completed.stderr.split()) or " ".join(completed.stdout.split()) or "no message"
@@ -186,6 +185,11 @@ def run(
             f"'{' '.join(argv)}' ended with {completed.code}, expected {_codes(expect)}: {words[-600:]}"
         )
     return completed
+
+
+def _holding(argv: Sequence[str], held: int | None) -> Sequence[str]:
+    # What a program leaves behind, such as a container, must not hold the file: only a shell around it does, as its input.
+    return argv if held is None else ["sh", "-c", '"$@" </dev/null; exit "$?"', "sh", *argv]
 
 
 def _bound(argv: Sequence[str]) -> list[str]:

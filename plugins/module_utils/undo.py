@@ -26,7 +26,7 @@ UNDO_DIRECTORY = Path("/var/lib/flatnet-ops/undo")
 _WAIT = """
 [ -d "$1" ] || exit 0
 due='[ ! -e "$1/undo.sh" ] || sh "$1/undo.sh"'
-flock --conflict-exit-code 75 --wait "$2" "$1/lock" sh -euc "$due; rm -rf \\"\\$1\\"" sh "$1" && exit 0
+flock --close --conflict-exit-code 75 --wait "$2" "$1/lock" sh -euc "$due; rm -rf \\"\\$1\\"" sh "$1" && exit 0
 [ "$?" = 75 ] && exec sh -euc "$due" sh "$1"
 exit 1
 """
@@ -47,7 +47,7 @@ class Guard:
 
     def run(self, argv: Sequence[str]) -> None:
         """Run a command that the undo must not overtake: if this run dies meanwhile, the undo waits for the command's end."""
-        self._effects.run(argv, held=[self._lock])
+        self._effects.run(argv, held=self._lock)
 
     def keep(self) -> None:
         """Nothing is left to undo."""
@@ -67,12 +67,10 @@ def guarded(effects: Effects, purpose: str, limit: int, base: Path = UNDO_DIRECT
     effects.make_directory(directory, 0o700)
     with open(directory / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        effects.run(
-            [
-                *("systemd-run", "--quiet", "--collect", f"--unit=flatnet-undo-{directory.name}", "--"),
-                *("sh", "-c", _WAIT, "guard", str(directory), str(limit)),
-            ]
-        )
+        unit = f"--unit=flatnet-undo-{directory.name}"
+        # A container that the undo starts outlives the service.
+        service = ["systemd-run", "--quiet", "--collect", "--property=KillMode=process", unit, "--"]
+        effects.run([*service, "sh", "-c", _WAIT, "guard", str(directory), str(limit)])
         try:
             yield Guard(effects, directory, lock.fileno())
         finally:
@@ -102,7 +100,7 @@ def _undo(effects: Effects, directory: Path, lock: int) -> bool:
     script = directory / "undo.sh"
     due = script.exists()
     if due:
-        effects.run(["sh", str(script)], held=[lock])
+        effects.run(["sh", str(script)], held=lock)
     effects.remove_tree(directory)
     return due
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import Lab
@@ -18,14 +19,27 @@ OUTPUT = ROOT / "tests" / "output"
 VARIABLES = Path(__file__).parent / "site.yml"
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a playbook ended."""
+
+    playbook: str
+    code: int
+    output: str
+
+    @property
+    def error(self) -> str:
+        """The sentence that an operator reads when it failed."""
+        errors = [line.strip() for line in self.output.splitlines() if line.startswith("[ERROR]:")]
+        return errors[-1].removeprefix("[ERROR]: ") if errors else "\n".join(self.output.splitlines()[-20:])
+
+
 class PlayFailed(Exception):
     """A playbook ended with another code than 0."""
 
-    def __init__(self, playbook: str, code: int, output: str) -> None:
-        self.playbook = playbook
-        self.code = code
-        self.output = output
-        super().__init__(f"playbook {playbook} ended with {code}: {last_error(output)}")
+    def __init__(self, ended: Ended) -> None:
+        self.playbook = ended.playbook
+        super().__init__(f"playbook {ended.playbook} ended with {ended.code}: {ended.error}")
 
 
 def command(lab: Lab, playbook: str, reports_to: Path, *options: str, **variables: object) -> list[str]:
@@ -37,28 +51,28 @@ def command(lab: Lab, playbook: str, reports_to: Path, *options: str, **variable
     ]
 
 
+def run(lab: Lab, playbook: str, reports_to: Path, *options: str, **variables: object) -> Ended:
+    """Run a playbook to its end, whichever it is."""
+    argv = command(lab, playbook, reports_to, *options, **variables)
+    done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return Ended(playbook, done.returncode, done.stdout)
+
+
 def play(lab: Lab, playbook: str, reports_to: Path, *options: str, **variables: object) -> str:
-    """Run a playbook to its end, and say how long it took.
+    """Run a playbook, and say how long it took.
 
     :return: what it printed
     :raises PlayFailed: it did not end well
     """
     began = time.monotonic()
     print(f"play: {playbook} ...", end=" ", flush=True)
-    argv = command(lab, playbook, reports_to, *options, **variables)
-    done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    print(f"{'done' if done.returncode == 0 else 'failed'} in {time.monotonic() - began:.1f} s", flush=True)
-    if done.returncode:
-        raise PlayFailed(playbook, done.returncode, done.stdout)
-    return done.stdout
+    ended = run(lab, playbook, reports_to, *options, **variables)
+    print(f"{'failed' if ended.code else 'done'} in {time.monotonic() - began:.1f} s", flush=True)
+    if ended.code:
+        raise PlayFailed(ended)
+    return ended.output
 
 
 def reports(directory: Path, operation: str) -> list[Path]:
     """The reports that an operation has left, oldest first."""
     return sorted(directory.glob(f"*-{operation}-*/report.html"))
-
-
-def last_error(output: str) -> str:
-    """The sentence that an operator would read."""
-    errors = [line.strip() for line in output.splitlines() if line.startswith("[ERROR]:")]
-    return errors[-1].removeprefix("[ERROR]: ") if errors else "\n".join(output.splitlines()[-20:])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Stop an operation at each of its effects: ``python3 -m tests.seam.driver OPERATION [--only STAGE] [--sabotage HOW]``.
+"""Stop an operation at each of its effects: ``python3 -m tests.seam.driver OPERATION [--only STAGE ...] [--sabotage HOW]``.
 
 For each stage, for each N: make the world as it was before the stage; run the stage and kill it at effect N; wait for
 its guards; look; run the next run to its end; look again. Prints one line of JSON for each stage.
@@ -31,8 +31,8 @@ from tests.seam.driver.world import Turn
 
 SETS = Area(world.ROOT)
 ENOUGH = 5
-# The driver's Prometheus ends its snapshots in a tenth of this.
-prometheus_snapshot.QUIET_SECONDS = 1
+# The driver's Prometheus is small, and ends its snapshots in a tenth of this.
+prometheus_snapshot.QUIET_SECONDS = 2
 
 Seen = set[frozenset[tuple[str, bytes, int]]]
 
@@ -117,7 +117,7 @@ def main() -> None:
     """Try every stage of an operation, or one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("operation", choices=OPERATIONS)
-    parser.add_argument("--only", help="stop this stage; those before it just run")
+    parser.add_argument("--only", nargs="+", help="stop these stages; the others just run")
     parser.add_argument("--sabotage", choices=SABOTAGE, help="break the code first, to see that the trial notices")
     options = parser.parse_args()
     operation = OPERATIONS[options.operation]
@@ -127,12 +127,13 @@ def main() -> None:
         SABOTAGE[options.sabotage]()
     trials = Trials(operation)
     for name, work in operation.stages.items():
-        if options.only in (None, name):
-            print(trials.run(name, work).report(), flush=True)
+        if options.only is None or name in options.only:
+            trial = trials.run(name, work)
+            print(trial.report(), flush=True)
+            if trial.violations:
+                break
         else:
             work(Turn(operation.day, Effects()))
-        if name == options.only:
-            break
     world.forget()
 
 

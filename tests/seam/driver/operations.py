@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,13 +14,15 @@ from functools import partial
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
 from ansible_collections.flatnet.ops.plugins.module_utils.prometheus import Prometheus
-from ansible_collections.flatnet.ops.plugins.module_utils.prometheus_snapshot import PrometheusSnapshot
+from ansible_collections.flatnet.ops.plugins.module_utils.prometheus_snapshot import NO_DATA, PrometheusSnapshot
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_backup import TreeBackup, TreeSource
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import Journals, TreeRestore
 
+from tests.seam.driver.stop import until
 from tests.seam.driver.world import ROOT, Http, Turn, fill
 
+PROMETHEUS = "http://127.0.0.1:9090"
 KEEP_DAYS = 3
 NOTES = "volumes/app_notes_data"
 FILES = "volumes/seam_files"
@@ -49,7 +52,7 @@ def open_set(turn: Turn, area: str = "sets") -> None:
 
 
 def save_prometheus(turn: Turn) -> None:
-    server = Prometheus("http://127.0.0.1:9090", Http(turn.effects.watch), turn.effects)
+    server = Prometheus(PROMETHEUS, Http(turn.effects.watch), turn.effects)
     snapshot = PrometheusSnapshot(turn.effects, server, Podman(turn.effects), "flatnet-prometheus", None)
     with turn.lifecycle().filling(turn.run) as filling:
         snapshot.save(filling)
@@ -123,6 +126,8 @@ def earlier_backups(stages: Sequence[Stage], days: Sequence[int]) -> None:
 
 
 def before_backup() -> None:
+    server = Prometheus(PROMETHEUS, Http(None), Effects())
+    until("a first scrape", lambda: server.query("sum(up)", time.time()) != NO_DATA)
     fill("saved")
     earlier_backups(list(BACKUP.values()), (1, 2, 3))
 
