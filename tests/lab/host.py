@@ -166,7 +166,7 @@ class Host:
     def destroy(self) -> None:
         """The disaster: the host and all its data are gone; the backup volume stays."""
         with step(f"{self.name}: destroyed"):
-            self.lab.podman("rm", "--force", "--time=0", self.name)
+            self.lab.podman.remove(self.name)
             remove_host_files(self.directory)
             self.lab.write_inventory()
 

@@ -202,7 +202,7 @@ def remove_lab(name: str) -> None:
     """Remove containers, network and files of a lab, however far its making got."""
     podman = podman_of(name)
     if (podman.home / "storage.conf").exists():
-        podman("rm", "--all", "--force", "--time=0")
+        podman.remove(*(container["Name"] for container in podman.containers()))
     for host in (LABS / name / "hosts").glob("*/"):
         remove_host_files(host)
     for reservation in podman.run.glob("network-*"):

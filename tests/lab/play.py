@@ -43,10 +43,11 @@ class PlayFailed(Exception):
 
 
 def command(lab: Lab, playbook: str, reports_to: Path, *options: str, **variables: object) -> list[str]:
-    """The command line that an operator would type."""
+    """The command line that an operator would type, for a playbook of the collection or the file of another one."""
+    name = playbook if playbook.endswith(".yml") else f"flatnet.ops.{playbook}"
     given = {"flatnet_run_report_directory": str(reports_to), **variables}
     return [
-        *("ansible-playbook", f"flatnet.ops.{playbook}", "--inventory", str(lab.inventory)),
+        *("ansible-playbook", name, "--inventory", str(lab.inventory)),
         *("--extra-vars", f"@{VARIABLES}", "--extra-vars", json.dumps(given), *options),
     ]
 

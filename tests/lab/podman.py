@@ -13,6 +13,7 @@ from typing import Any
 from tests.lab.machine import call
 
 BRIDGE = "flatnetlab"
+FREEZER = Path("/sys/fs/cgroup/freezer")
 
 CONTAINERS_CONF = """\
 [containers]
@@ -86,3 +87,12 @@ class Podman:
             return []
         described: list[dict[str, Any]] = json.loads(self("inspect", *names))
         return described
+
+    def remove(self, *names: str) -> None:
+        """Remove containers, also those with paused containers inside: what is frozen cannot be killed."""
+        for container in self.containers():
+            if container["Name"] in names:
+                for group in FREEZER.glob(f"libpod_parent/libpod-{container['Id']}/**/freezer.state"):
+                    group.write_text("THAWED")
+        if names:
+            self("rm", "--force", "--time=0", *names)

@@ -243,6 +243,7 @@ def test_backups_outlive_a_destroyed_host(lab: Lab) -> None:
     request = urllib.request.Request(f"{spare.url('prometheus')}/api/v1/admin/tsdb/snapshot", method="POST")
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert json.load(answer)["status"] == "success"
+    spare.run(["podman", "pause", "app-notes"])
     spare.destroy()
 
 
