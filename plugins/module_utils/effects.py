@@ -173,7 +173,6 @@ def run(
     except FileNotFoundError as error:
         raise CommandFailed(
             f"the program '{argv[0]}' was expected on this host and is not there: install it"
-            " (playbook flatnet.ops.setup does)"
         ) from error
     if started is not None:
         started()

@@ -36,7 +36,7 @@ class ClockBehind(OpsError):
 
 
 class NoSuchSet(OpsError):
-    """No complete set of that name."""
+    """No complete set of that name, or none that holds what is asked for."""
 
 
 class SetDamaged(OpsError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import ServerError
@@ -57,8 +58,11 @@ class RequestsTransport:
 
     def __init__(self, timeout: float) -> None:
         """:param timeout: seconds to wait for a connection, and between two bytes of an answer"""
-        self._session = requests.Session()
         self._timeout = timeout
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        return requests.Session()
 
     def request(self, method: str, url: str, params: Mapping[str, str] | None = None) -> Answer:
         """Send and wait for the whole answer.

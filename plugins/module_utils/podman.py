@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects, run
+from ansible_collections.flatnet.ops.plugins.module_utils.effects import run
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, UsageError
 
 STOP_SECONDS = 30
@@ -51,9 +51,6 @@ class Container:
 class Podman:
     """The ``podman`` command of this host."""
 
-    def __init__(self, effects: Effects) -> None:
-        self._effects = effects
-
     def containers(self) -> list[Container]:
         """Every container, running or not, by name."""
         names = run(["podman", "ps", "--all", "--quiet", "--no-trunc"]).stdout.split()
@@ -82,10 +79,6 @@ class Podman:
         """Where a volume's files lie; None if there is no such volume."""
         got = run(["podman", "volume", "inspect", "--format", "{{.Mountpoint}}", volume], expect=(0, 125))
         return Path(got.stdout.strip()) if got.code == 0 else None
-
-    def create_volume(self, volume: str) -> None:
-        """Make an empty volume."""
-        self._effects.run(["podman", "volume", "create", volume])
 
     def using(self, path: Path) -> list[Container]:
         """The containers that mount this path, something below it, or a directory above it."""

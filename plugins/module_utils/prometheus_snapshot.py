@@ -119,7 +119,8 @@ class PrometheusSnapshot:
             if not snapshot.is_dir():
                 raise SnapshotMissing(
                     f"Prometheus at {self._server.url} said that it took snapshot {snapshot.name}, and {snapshot} does not"
-                    " appear on this host: container or data_dir names another server's data"
+                    " appear on this host: container or data_dir names another server's data; correct it, and remove that"
+                    " snapshot where the server has it, or it will fill the disk"
                 )
             self._check(snapshot)
             blocks = tsdb.blocks(snapshot)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RunRecord, Step
+from ansible_collections.flatnet.ops.plugins.module_utils.undo import STATE
 
-RECORDS = Path("/var/lib/flatnet-ops/runs")
+RECORDS = STATE / "runs"
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,16 @@ from ansible_collections.flatnet.ops.plugins.module_utils import sets, tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
     ClockBehind,
+    LeaseHeld,
     NoSuchSet,
+    OpsError,
+    RestorePending,
     SetDamaged,
     SourceRefused,
     UsageError,
 )
 from ansible_collections.flatnet.ops.plugins.module_utils.lease import DEFAULT_SECONDS, Leases
+from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import JOURNALS, Journals
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area, Manifest, Opening, Source
 from ansible_collections.flatnet.ops.plugins.module_utils.times import iso, set_id
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_copy import Previous
@@ -89,16 +93,28 @@ class Lifecycle:
         effects: Effects,
         clock: Callable[[], float] = time.time,
         undo_directory: Path = UNDO_DIRECTORY,
+        journals: Path = JOURNALS,
     ) -> None:
         self._area = area
         self._effects = effects
         self._clock = clock
         self._undo_directory = undo_directory
+        self._journals = Journals(effects, journals, undo_directory)
         self._leases = Leases(area.root, effects, clock)
 
-    def refusal(self, run: str) -> str | None:
-        """Why no set can be opened now; None if one can."""
-        return self._leases.refusal(run) or self._clock_refusal()
+    def check(self, run: str) -> None:
+        """Look whether a set can be opened now; changes nothing.
+
+        :raises LeaseHeld: another run is at work
+        :raises ClockBehind: the newest set is dated in the future
+        :raises RestorePending: a restored tree is in use, and was neither confirmed nor undone
+        """
+        self._check_root()
+        refusal = self._leases.refusal(run)
+        if refusal:
+            raise LeaseHeld(refusal)
+        self._check_clock()
+        self._check_restores()
 
     def open(
         self, run: str, purpose: str, site: str, host: str, tool: str, lease_seconds: int = DEFAULT_SECONDS
@@ -107,18 +123,17 @@ class Lifecycle:
 
         :raises LeaseHeld: another run is at work
         :raises ClockBehind: the newest set is dated in the future
+        :raises RestorePending: a restored tree is in use, and was neither confirmed nor undone
         """
-        if not self._area.root.is_dir():
-            raise UsageError(
-                f"the backup directory {self._area.root} was expected, and does not exist: mount it, or make it with"
-                " playbook flatnet.ops.setup"
-            )
+        self._check_root()
         with self._leases.claimed(run, purpose, lease_seconds):
-            clock_refusal = self._clock_refusal()
-            if clock_refusal:
+            try:
+                self._check_clock()
+                recovered = self._recover()
+                self._check_restores()
+            except OpsError:
                 self._leases.release()
-                raise ClockBehind(clock_refusal)
-            recovered = self._recover()
+                raise
             self._effects.make_directory(self._area.directory, 0o700)
             good = Area(self._area.root).good_ids()
             started = self._free_second()
@@ -179,17 +194,25 @@ class Lifecycle:
         if lease is None or lease.run != run:
             return None
         with self._leases.renewed(run):
-            mine = [name for name in self._area.partials() if self._opened_by(name) == run]
-            for name in mine:
-                self._leave(name)
+            mine = self.opened(run)
+            if mine is not None:
+                self._leave(mine)
             self._leases.release()
-        return mine[0] if mine else None
+        return mine
+
+    def opened(self, run: str) -> str | None:
+        """The name of the set that this run has opened and not completed."""
+        return next((name for name in self._area.partials() if self._opened_by(name) == run), None)
 
     def doomed(self, keep_days: int) -> list[str]:
-        """The sets that :meth:`prune` would remove."""
+        """The sets that :meth:`prune` would remove.
+
+        :raises UsageError: no good set would stay
+        """
         if self._area.name == "before-restore":
             horizon = set_id(self._clock() - keep_days * DAY)
             return [name for name in self._area.ids() if name < horizon]
+        self._check_keep_days(keep_days)
         return doomed(self._area.ids(), self._area.good_ids(), keep_days)
 
     def prune(self, run: str, purpose: str, keep_days: int) -> Pruned:
@@ -197,6 +220,7 @@ class Lifecycle:
 
         :raises LeaseHeld: another run is at work
         """
+        self._check_keep_days(keep_days)
         with self._leases.claimed(run, purpose, DEFAULT_SECONDS):
             leftovers = self._recover()
             removed = self.doomed(keep_days)
@@ -292,9 +316,9 @@ class Lifecycle:
         self._effects.sync_directory(self._area.directory)
 
     def _opening(self, run: str) -> Opening:
-        for name in self._area.partials():
-            if self._opened_by(name) == run:
-                return sets.load_opening(self._area.partial(name))
+        name = self.opened(run)
+        if name is not None:
+            return sets.load_opening(self._area.partial(name))
         raise NoSuchSet(
             f"run {run} was expected to have opened a set in {self._area.directory}, and has not: begin with"
             " flatnet.ops.backup_set state=opened"
@@ -306,17 +330,34 @@ class Lifecycle:
         except (OSError, ValueError, TypeError):
             return None
 
-    def _clock_refusal(self) -> str | None:
+    def _check_keep_days(self, keep_days: int) -> None:
+        if self._area.name == "sets" and keep_days < 1:
+            raise UsageError(
+                f"keep_days was expected to be 1 or more, and is {keep_days}: the last good set never goes"
+            )
+
+    def _check_root(self) -> None:
+        if not self._area.root.is_dir():
+            raise UsageError(
+                f"the backup directory {self._area.root} was expected, and does not exist: mount it, or make it with"
+                " playbook flatnet.ops.setup"
+            )
+
+    def _check_restores(self) -> None:
+        refusal = self._journals.refusal() if self._area.name == "sets" else None
+        if refusal:
+            raise RestorePending(refusal)
+
+    def _check_clock(self) -> None:
         now = self._clock()
         for newest in self._area.ids()[-1:]:
             if newest > set_id(now):
                 path = self._area.path(newest)
-                return (
+                raise ClockBehind(
                     f"the newest set was expected to be older than this host's clock ({iso(now)}), and is named {path}: set"
                     f" the clock right; if the clock is right and the set's date is wrong, put it aside with"
                     f" 'mv {path} {path}.set-aside' and run again"
                 )
-        return None
 
     def _free_second(self) -> float:
         while self._area.path(set_id(self._clock())).exists():
@@ -326,9 +367,9 @@ class Lifecycle:
     def _recover(self) -> list[str]:
         """Put right what runs left that hold the lease no more."""
         recovered = [f"undone: {name}" for name in undo_leftovers(self._effects, self._undo_directory)]
+        recovered.extend(self._journals.clear())
         for area in (Area(self._area.root, name) for name in sets.AREAS):
-            lifecycle = Lifecycle(area, self._effects, self._clock, self._undo_directory)
-            recovered.extend(lifecycle._clear())
+            recovered.extend(Lifecycle(area, self._effects, self._clock)._clear())
         return recovered
 
     def _clear(self) -> Iterator[str]:

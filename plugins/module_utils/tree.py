@@ -14,6 +14,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,22 @@ def text(path: bytes) -> str:
 def raw(path: str) -> bytes:
     """A listing's path as the host knows it."""
     return path.encode("utf-8", "surrogateescape")
+
+
+def shown(path: str) -> str:
+    """A listing's path for results and messages: one line of valid text, and never that of another path."""
+    escaped = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return raw(escaped).decode("utf-8", "backslashreplace")
+
+
+def unshown(path: str) -> str:
+    """The listing's path that :func:`shown` has made readable."""
+
+    def byte(escape: re.Match[str]) -> str:
+        code = escape.group(1)
+        return {"\\": "\\", "n": "\n", "r": "\r"}.get(code) or text(bytes([int(code[1:], 16)]))
+
+    return re.sub(r"\\(x[0-9a-f]{2}|.)", byte, path)
 
 
 def scan(root: Path) -> Scan:
@@ -86,7 +103,10 @@ def changes(before: Scan, after: Scan, copy: Scan, began_ns: int) -> Changes:
     changed = {
         name
         for name, now in after.items()
-        if name not in copy or name in superfluous or _touched(before.get(name), now, began_ns)
+        if name in superfluous
+        or _touched(before.get(name), now, began_ns)
+        or name not in copy
+        or _facts(now) != _facts(copy[name])
     }
     return Changes(frozenset(changed), frozenset(superfluous))
 
@@ -302,5 +322,7 @@ def _what_differs(expected: Item, found: Item) -> str:
         if want != have:
             if field == "mode":
                 want, have = oct(want), oct(have)
+            if field == "target":
+                want, have = shown(want or ""), shown(have or "")
             return f"has {field} {have}, expected {want}"
     return "differs"

@@ -19,6 +19,10 @@ from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, CopyFailed, DiskFull
 from ansible_collections.flatnet.ops.plugins.module_utils.tree import Scan
 
+# Twice as fast as rsync where there is nothing to compare with.
+CP = ["cp", "-R", "--no-dereference", "--preserve=mode,ownership,timestamps,links,xattr", "--sparse=auto"]
+# A file that vanishes fails cp without a code of its own; what is missing or unlike is copied again.
+INCOMPLETE = 1
 # rsync compares whole seconds by default; -1 means nanoseconds.
 RSYNC = ["rsync", "--archive", "--hard-links", "--acls", "--xattrs", "--sparse", "--numeric-ids", "--modify-window=-1"]
 VANISHED = 24
@@ -68,7 +72,7 @@ class TreeCopy:
         """
         began_ns = time.time_ns()
         before = tree.scan(self._source)
-        self._copy_all(before, touched_counts=True)
+        self._copy_all(before, touched_counts=True, live=True)
         copied = tree.scan(self._target)
         if rest is None:
             after = self._copy_changes(before, copied, began_ns, VANISHED)
@@ -85,7 +89,7 @@ class TreeCopy:
         :raises CopyFailed: the copy is not what the tree is
         """
         before = tree.scan(self._source)
-        self._copy_all(before, touched_counts)
+        self._copy_all(before, touched_counts, live=False)
         return self._copied(before, may_differ=False)
 
     def _copied(self, source: Scan, may_differ: bool) -> Copied:
@@ -93,7 +97,7 @@ class TreeCopy:
         if different and not may_differ:
             raise CopyFailed(
                 f"the copy of {self._source} was expected to equal it, and {len(different)} names differ, first"
-                f" '{tree.text(different[0])}': something that was not put to rest writes there; find it with"
+                f" '{tree.shown(tree.text(different[0]))}': something that was not put to rest writes there; find it with"
                 f" 'fuser -v -m {self._source}', stop it, and run again"
             )
         known = self._sums_of_linked_files()
@@ -105,13 +109,16 @@ class TreeCopy:
             changed_while_copied=len(different),
         )
 
-    def _copy_all(self, source: Scan, touched_counts: bool) -> None:
+    def _copy_all(self, source: Scan, touched_counts: bool, live: bool) -> None:
         self._check_room(source)
+        if self._previous is None:
+            paths = ["--no-target-directory", f"{self._source}/.", str(self._target)]
+            self._run([*CP, *paths], b"", (0, INCOMPLETE) if live else (0,))
+            return
         self._effects.make_directory(self._target, 0o700)
-        link = [f"--link-dest={self._previous.path}"] if self._previous else []
-        self._rsync([*RSYNC, "--delete", *link, f"{self._source}/", f"{self._target}/"], b"", (0, VANISHED))
-        if self._previous is not None:
-            self._copy_again(source, self._not_to_be_linked(self._previous, source, touched_counts), VANISHED)
+        link = f"--link-dest={self._previous.path}"
+        self._run([*RSYNC, link, f"{self._source}/", f"{self._target}/"], b"", (0, VANISHED))
+        self._copy_again(source, self._not_to_be_linked(self._previous, source, touched_counts), VANISHED)
 
     def _copy_changes(self, before: Scan, copied: Scan, began_ns: int, *tolerated: int) -> Scan:
         after = tree.scan(self._source)
@@ -132,7 +139,7 @@ class TreeCopy:
                 self._unlink(os.path.join(top, name))
         listed = b"\0".join(sorted(tree.with_parents(wanted)))
         argv = [*RSYNC, "--no-recursive", "--from0", "--files-from=-", f"{self._source}/", f"{self._target}/"]
-        self._rsync(argv, listed, (0, *tolerated))
+        self._run(argv, listed, (0, *tolerated))
 
     def _not_to_be_linked(self, previous: Previous, now: Scan, touched_counts: bool) -> list[bytes]:
         """Files that rsync linked by size and time, and whose content is damaged there or was changed since."""
@@ -174,7 +181,7 @@ class TreeCopy:
         if os.path.lexists(path):
             self._effects.unlink(path)
 
-    def _rsync(self, argv: list[str], listed: bytes, expect: tuple[int, ...]) -> None:
+    def _run(self, argv: list[str], listed: bytes, expect: tuple[int, ...]) -> None:
         try:
             self._effects.run(argv, listed, expect, bound=True)
         except CommandFailed as error:

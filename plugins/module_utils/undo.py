@@ -4,7 +4,7 @@
 
 """Undo guards: what puts a host right when the run that changed it cannot do so any more.
 
-A guard is a directory with a plain shell script, ``undo.sh``, and a lock that the run holds while it works. A transient
+A guard is a directory with a plain shell script, ``undo.sh``, which the run holds locked while it works. A transient
 systemd service waits for that lock: the kernel frees it the moment the run dies, kill -9 included, and the service runs
 the script. An operator can run the script by hand as well.
 """
@@ -12,6 +12,7 @@ the script. An operator can run the script by hand as well.
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 import shlex
 from collections.abc import Iterator, Sequence
@@ -20,13 +21,14 @@ from pathlib import Path
 
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 
-UNDO_DIRECTORY = Path("/var/lib/flatnet-ops/undo")
+STATE = Path("/var/lib/flatnet-ops")
+UNDO_DIRECTORY = STATE / "undo"
 
 # $1 the guard's directory, $2 seconds after which a run that still lives counts as stuck
 _WAIT = """
 [ -d "$1" ] || exit 0
 due='[ ! -e "$1/undo.sh" ] || sh "$1/undo.sh"'
-flock --close --conflict-exit-code 75 --wait "$2" "$1/lock" sh -euc "$due; rm -rf \\"\\$1\\"" sh "$1" && exit 0
+flock --close --conflict-exit-code 75 --wait "$2" "$1" sh -euc "$due; rm -rf \\"\\$1\\"" sh "$1" && exit 0
 [ "$?" = 75 ] && exec sh -euc "$due" sh "$1"
 exit 1
 """
@@ -65,16 +67,16 @@ def guarded(effects: Effects, purpose: str, limit: int, base: Path = UNDO_DIRECT
     effects.make_directory(base, 0o700)
     directory = base / f"{purpose}-{secrets.token_hex(4)}"
     effects.make_directory(directory, 0o700)
-    with open(directory / "lock", "w", encoding="ascii") as lock:
+    with _opened(directory) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         unit = f"--unit=flatnet-undo-{directory.name}"
         # A container that the undo starts outlives the service.
         service = ["systemd-run", "--quiet", "--collect", "--property=KillMode=process", unit, "--"]
         effects.run([*service, "sh", "-c", _WAIT, "guard", str(directory), str(limit)])
         try:
-            yield Guard(effects, directory, lock.fileno())
+            yield Guard(effects, directory, lock)
         finally:
-            _undo(effects, directory, lock.fileno())
+            _undo(effects, directory, lock)
 
 
 def undo_leftovers(effects: Effects, base: Path = UNDO_DIRECTORY) -> list[str]:
@@ -85,14 +87,23 @@ def undo_leftovers(effects: Effects, base: Path = UNDO_DIRECTORY) -> list[str]:
     undone = []
     for directory in sorted(base.glob("*/")):
         # A guard that still lives may be quicker, and its directory gone.
-        with suppress(FileNotFoundError), open(directory / "lock", "a", encoding="ascii") as lock:
+        with suppress(FileNotFoundError), _opened(directory) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            if _undo(effects, directory, lock.fileno()):
+            if _undo(effects, directory, lock):
                 undone.append(directory.name)
     return undone
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _undo(effects: Effects, directory: Path, lock: int) -> bool:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +26,12 @@ class Damage:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found; sizes in bytes."""
+    """What a verification found; sizes in bytes, ``shared`` the damaged paths that other sets share, by set."""
 
     files: int
     bytes: int
     damage: tuple[Damage, ...]
-    shared_with: tuple[str, ...]
+    shared: Mapping[str, tuple[str, ...]]
 
 
 def verify(area: Area, set_id: str) -> Verification:
@@ -80,13 +81,15 @@ def verify(area: Area, set_id: str) -> Verification:
     return Verification(files, size, found_damage, sharing(area, set_id, [entry.path for entry in found_damage]))
 
 
-def sharing(area: Area, set_id: str, paths: list[str]) -> tuple[str, ...]:
-    """The other sets that share one of these files by a hard link, and so its damage."""
-    return tuple(
-        other
+def sharing(area: Area, set_id: str, paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Which of these files other sets share by a hard link, and so their damage."""
+    mine = area.path(set_id)
+    shared = {
+        other: tuple(path for path in paths if _same_file(mine, area.path(other), path))
         for other in area.ids()
-        if other != set_id and any(_same_file(area.path(set_id), area.path(other), path) for path in paths)
-    )
+        if other != set_id
+    }
+    return {other: paths for other, paths in shared.items() if paths}
 
 
 def _same_file(one: Path, other: Path, path: str) -> bool:

@@ -75,13 +75,13 @@ options:
     default: []
   keep_days:
     description:
-      - With O(state=pruned), for how many days that have a good set one is kept.
+      - With O(state=pruned), for how many days that have a good set one is kept; 1 at least.
       - With O(area=before-restore), for how many days what a restore has replaced is kept.
     type: int
     default: 7
   damage:
     description:
-      - With O(state=damaged), the damaged paths by set, as RV(flatnet.ops.backup_set_info#module:damage) gives them.
+      - With O(state=damaged), the damaged paths by set, as RV(flatnet.ops.backup_set_info#module:damage) gives and escapes them.
     type: dict
     default: {}
   lease_seconds:
@@ -168,13 +168,12 @@ import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flatnet.ops.plugins.module_utils import tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
-from ansible_collections.flatnet.ops.plugins.module_utils.errors import RestorePending, UsageError
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import AREAS, Area
-from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import Journals
 from ansible_collections.flatnet.ops.plugins.module_utils.version import VERSION
 
 
@@ -182,13 +181,8 @@ def opened(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
     """Begin a set."""
     params = module.params
     lifecycle = Lifecycle(area, effects)
-    pending = Journals(effects).refusal() if area.name == "sets" else None
-    if pending:
-        raise RestorePending(pending)
     if module.check_mode:
-        refusal = lifecycle.refusal(params["run"])
-        if refusal:
-            raise UsageError(refusal)
+        lifecycle.check(params["run"])
         return Outcome(True, f"a set would be opened in {area.directory}")
     name = os.uname().nodename
     begun = lifecycle.open(
@@ -238,11 +232,13 @@ def committed(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
 
 def aborted(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
     """Drop the set that this run has opened."""
-    if module.check_mode:
-        return Outcome(False, "nothing is open in check mode")
-    name = Lifecycle(area, effects).abort(module.params["run"])
+    lifecycle = Lifecycle(area, effects)
+    run = module.params["run"]
+    name = lifecycle.opened(run) if module.check_mode else lifecycle.abort(run)
     if name is None:
         return Outcome(False, "this run has no open set")
+    if module.check_mode:
+        return Outcome(True, f"set {name} would be dropped", values={"id": name})
     fate = "keeps what was replaced until now" if name in area.ids() else "was dropped"
     return Outcome(True, f"set {name} {fate}; the earlier sets are untouched", values={"id": name})
 
@@ -271,11 +267,12 @@ def pruned(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
 def damaged(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
     """Remember damage."""
     params = module.params
-    known = {name: sorted(area.damaged(name)) for name in area.ids()}
-    new = any(set(paths) - set(known.get(name, ())) for name, paths in params["damage"].items())
-    if new and not module.check_mode:
-        new = Lifecycle(area, effects).note_damage(params["run"], params["purpose"], params["damage"])
-    return Outcome(new, f"{len(params['damage'])} sets are known to be damaged", status="warning")
+    found = {name: {tree.unshown(path) for path in paths} for name, paths in params["damage"].items()}
+    if module.check_mode:
+        new = any(paths - area.damaged(name) for name, paths in found.items() if name in area.ids())
+    else:
+        new = Lifecycle(area, effects).note_damage(params["run"], params["purpose"], found)
+    return Outcome(new, f"{len(found)} sets are known to be damaged", status="warning")
 
 
 def names(before: list[str], after: list[str]) -> dict[str, str]:

@@ -94,7 +94,9 @@ sets:
       description: What it holds, as its manifest says, by name.
       type: dict
 damage:
-  description: With O(verify=true), the damaged paths by set; empty if all is well.
+  description:
+    - With O(verify=true), the damaged paths by set; empty if all is well.
+    - A backslash, a line feed, a carriage return and a byte that is not UTF-8 are written C(\\), C(\n), C(\r) and C(\xNN).
   returned: success
   type: dict
   sample: {"20261124T021500Z": ["prometheus/01JD8/chunks/000001"]}
@@ -115,6 +117,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flatnet.ops.plugins.module_utils import tree
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import SetDamaged
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
@@ -154,21 +157,22 @@ def look(area: Area, wanted: str, thorough: bool) -> Outcome:
     except SetDamaged as error:
         values.update(damage={name: [MANIFEST]}, reasons={MANIFEST: str(error)})
         return Outcome(False, str(error), status="failed", numbers={"damaged": 1}, values=values)
-    reasons = {entry.path: entry.what for entry in found.damage}
+    reasons = {tree.shown(entry.path): entry.what for entry in found.damage}
     numbers = {"files": found.files, "bytes": found.bytes, "damaged": len(reasons)}
     if not reasons:
         words = f"set {path} is whole: {found.files:,} files, {found.bytes:,} bytes, every sum and attribute as saved"
         return Outcome(False, words, numbers=numbers, evidence={"path": str(path)}, values=values)
-    first = found.damage[0]
-    values.update(damage={one: list(reasons) for one in (name, *found.shared_with)}, reasons=reasons)
-    shared = f"; sets that share it: {', '.join(found.shared_with)}" if found.shared_with else ""
+    first, what = next(iter(reasons.items()))
+    shared = {other: [tree.shown(path) for path in paths] for other, paths in found.shared.items()}
+    values.update(damage={name: list(reasons), **shared}, reasons=reasons)
+    others = f"; sets that share damaged files: {', '.join(shared)}" if shared else ""
     return Outcome(
         False,
-        f"set {path} was expected to be as it was saved, and {first.path} {first.what} ({len(reasons)} damaged paths){shared}:"
+        f"set {path} was expected to be as it was saved, and {first} {what} ({len(reasons)} damaged paths){others}:"
         " restore from another set; the next backup copies these files afresh",
         status="failed",
         numbers=numbers,
-        evidence={"damaged": reasons, "shared_with": list(found.shared_with)},
+        evidence={"damaged": reasons, "shared_with": list(shared)},
         values=values,
     )
 

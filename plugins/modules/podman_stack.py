@@ -170,7 +170,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if not HAS_REQUESTS:
+    if not (HAS_REQUESTS or module.check_mode):
         module.fail_json(msg=missing_required_lib("requests"))
     carry_out(module, f"stack {module.params['state']}", lambda: drive(module))
 

@@ -152,7 +152,7 @@ def save(module: AnsibleModule) -> Outcome:
     snapshot = PrometheusSnapshot(
         effects,
         Prometheus(params["url"], RequestsTransport(params["timeout"]), effects),
-        Podman(effects),
+        Podman(),
         params["container"],
         Path(params["data_dir"]) if params["data_dir"] else None,
         [Question(probe["query"], probe["at"]) for probe in params["probes"]],

@@ -151,7 +151,7 @@ def save(module: AnsibleModule) -> Outcome:
         containers=tuple(params["containers"]) if params["containers"] is not None else None,
         max_pause=params["max_pause"],
     )
-    backup = TreeBackup(effects, Podman(effects), source)
+    backup = TreeBackup(effects, Podman(), source)
     if module.check_mode:
         rest = ", ".join(backup.running()) or "no container"
         return Outcome(True, f"{backup.directory()} would be saved; {rest} would rest ({source.consistency})")

@@ -13,8 +13,8 @@ short_description: Restore a directory or a Podman volume from a backup set
 version_added: 1.0.0
 description:
   - Restores one source of a set in steps, so that several sources can go together and all of them can be put back.
-  - A run that was killed leaves a journal on the host. The next O(state=staged) of that source undoes an unconfirmed restore
-    first, and finishes a confirmed one.
+  - A run that was killed leaves a journal on the host. The next run that opens a set of any kind puts right what is not in use
+    yet; a restored tree in use stays until O(state=staged) of that source undoes it first.
   - The run needs an open set of O(area=before-restore) (see M(flatnet.ops.backup_set)), which takes in what is replaced.
 author:
   - flatnet.ops contributors (@flatnet)
@@ -33,7 +33,8 @@ options:
     description:
       - V(staged) copies the source out of the set to a place beside its target, and verifies the copy, content and metadata.
       - V(swapped) stops the containers that use the target, swaps the trees by rename, and starts the containers again. On any
-        failure the old tree is back in place and they run; if the module is killed, a guard on the host sees to that.
+        failure the old tree is back in place and they run; if the module is killed, a guard on the host sees to that. Data of a
+        container that no container uses is a warning.
       - V(confirmed) moves the old tree into the open set of what was replaced.
       - V(undone) puts the old tree back.
     type: str
@@ -54,7 +55,11 @@ options:
     type: path
   volume:
     description:
-      - The Podman volume to restore, with O(state=staged); created if it does not exist.
+      - The Podman volume to restore, with O(state=staged). It must exist, as it does once its container has been created.
+    type: str
+  container:
+    description:
+      - Says that O(path) is a directory of this container; its mounts tell where that lies on the host.
     type: str
 attributes:
   check_mode:
@@ -141,18 +146,14 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flatnet.ops.plugins.module_utils import sets, tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import NoSuchSet
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
+from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import STAGED, SWAPPED, Journal, Journals
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import AREAS, Area
-from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import (
-    STAGED,
-    SWAPPED,
-    Journal,
-    Journals,
-    TreeRestore,
-)
+from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import TreeRestore
 
 
 class Restore:
@@ -162,7 +163,7 @@ class Restore:
         self._module = module
         self._params = module.params
         self._effects = Effects()
-        self._podman = Podman(self._effects)
+        self._podman = Podman()
         self._area = Area(Path(self._params["root"]), self._params["area"])
         self._lifecycle = Lifecycle(Area(self._area.root, "before-restore"), self._effects)
         self._restore = TreeRestore(
@@ -177,15 +178,20 @@ class Restore:
         if journal and journal.set_id == name and journal.phase in (STAGED, SWAPPED):
             return self._reached(journal)
         set_path = self._area.path(name)
+        held = self._area.manifest(name).sources
+        if params["source"] not in held:
+            raise NoSuchSet(
+                f"set {set_path} was expected to hold {params['source']}, and holds {', '.join(held)}: name one of these"
+            )
         listing = tree.totals(sets.load_listing(set_path, params["source"]))
-        target = Path(params["path"]) if params["path"] else self._podman.mountpoint(params["volume"])
+        path = Path(params["path"]) if params["path"] else None
+        target = self._restore.target(path, params["volume"], params["container"])
         diff = {"before": summary(target), "after": f"{listing.files} files, {listing.bytes} bytes, from {set_path}\n"}
         if self._module.check_mode:
-            words = f"{params['source']} of set {name} would replace {target or params['volume']}"
+            words = f"{params['source']} of set {name} would replace {target}"
             return Outcome(True, words, values={"files": listing.files, "bytes": listing.bytes}, diff=diff)
-        path = Path(params["path"]) if params["path"] else None
         with self._lifecycle.filling(params["run"]):
-            done = self._restore.stage(self._area, name, path, params["volume"])
+            done = self._restore.stage(self._area, name, target)
         return Outcome(
             True,
             f"{params['source']} of set {name} is staged: {done.files:,} files, {done.bytes:,} bytes, all as they were saved",
@@ -205,10 +211,13 @@ class Restore:
         with self._lifecycle.filling(self._params["run"]):
             journal = self._restore.swap()
         users = ", ".join(journal.containers) or "no container"
+        unused = self._unused(journal)
+        warning = "; no container of this host uses it: check that this is the right place" if unused else ""
         return Outcome(
             True,
             f"{self._params['source']} of set {journal.set_id} is in place at {journal.target}; {users} restarted; the tree"
-            f" before it waits in {journal.old}",
+            f" before it waits in {journal.old}{warning}",
+            status="warning" if unused else "good",
             evidence={"containers": list(journal.containers)},
             values={**described(journal), "containers": list(journal.containers)},
             diff={"before": before, "after": summary(Path(journal.target))},
@@ -236,6 +245,10 @@ class Restore:
             self._restore.undo()
         words = f"{journal.target} is as it was before the restore"
         return Outcome(True, words, status="warning", values=described(journal))
+
+    def _unused(self, journal: Journal) -> bool:
+        source = Area(self._area.root, journal.area).manifest(journal.set_id).sources[journal.source]
+        return source.kind != "directory" and not self._podman.using(Path(journal.target))
 
     def _reached(self, journal: Journal) -> Outcome:
         return Outcome(
@@ -269,8 +282,10 @@ def main() -> None:
             "id": {"type": "str"},
             "path": {"type": "path"},
             "volume": {"type": "str"},
+            "container": {"type": "str"},
         },
-        mutually_exclusive=[("path", "volume")],
+        mutually_exclusive=[("path", "volume"), ("container", "volume")],
+        required_by={"container": ["path"]},
         required_if=[("state", "staged", ["id"]), ("state", "staged", ["path", "volume"], True)],
         supports_check_mode=True,
     )

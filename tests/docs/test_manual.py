@@ -78,11 +78,12 @@ class Site:
         """A text of the manual with the sets that are there, in place of those that it speaks of."""
         sets, replaced = self._sets(""), self._sets("before-restore")
         for example, found in ((FIRST, sets[:1]), (NEWEST, sets[-1:]), (REPLACED, replaced[-1:])):
-            text = text.replace(example, *found) if found else text
+            text = text.replace(example, found[0]) if found else text
         return text
 
     def _sets(self, area: str) -> list[str]:
-        return sorted(path.name for path in (self.lab.backup_volume / "flatnet" / area).glob("[0-9]*Z"))
+        found = (self.lab.backup_volume / "flatnet" / area).glob("[0-9]*Z*")
+        return sorted({path.name.partition(".")[0] for path in found})
 
 
 @pytest.fixture(scope="module")

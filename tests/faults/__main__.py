@@ -11,11 +11,11 @@ import sys
 import time
 from dataclasses import asdict
 
+from tests.docs.published import publish
 from tests.faults.site import FAULTS
 from tests.faults.world import World
 from tests.lab import Lab
 from tests.lab.play import OUTPUT
-from tests.published import publish
 
 HEADING = """# Faults
 

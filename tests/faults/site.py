@@ -28,7 +28,7 @@ RESTORE_TASKS = {
     "verify": "Verify the set",
     "stage": "Stage each source beside its target, and verify the copy",
     "swap": "Swap each source in",
-    "ready": "Wait until the stack is ready on the restored data",
+    "ready": "Start what did not run, and wait until the stack is ready on the restored data",
     "probe": "Ask the applications what they were asked when the set was made",
     "confirm": "Keep what was there before",
     "commit": "Complete the set of what was replaced",

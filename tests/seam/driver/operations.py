@@ -15,12 +15,13 @@ from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
 from ansible_collections.flatnet.ops.plugins.module_utils.prometheus import Prometheus
 from ansible_collections.flatnet.ops.plugins.module_utils.prometheus_snapshot import NO_DATA, PrometheusSnapshot
+from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import Journals
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_backup import TreeBackup, TreeSource
-from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import Journals, TreeRestore
+from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import TreeRestore
 
 from tests.seam.driver.stop import until
-from tests.seam.driver.world import ROOT, Http, Turn, fill
+from tests.seam.driver.world import ROOT, TARGET, Http, Turn, fill
 
 PROMETHEUS = "http://127.0.0.1:9090"
 KEEP_DAYS = 3
@@ -53,7 +54,7 @@ def open_set(turn: Turn, area: str = "sets") -> None:
 
 def save_prometheus(turn: Turn) -> None:
     server = Prometheus(PROMETHEUS, Http(turn.effects.watch), turn.effects)
-    snapshot = PrometheusSnapshot(turn.effects, server, Podman(turn.effects), "flatnet-prometheus", None)
+    snapshot = PrometheusSnapshot(turn.effects, server, Podman(), "flatnet-prometheus", None)
     with turn.lifecycle().filling(turn.run) as filling:
         snapshot.save(filling)
 
@@ -61,7 +62,7 @@ def save_prometheus(turn: Turn) -> None:
 def save_volume(name: str, consistency: str, turn: Turn) -> None:
     source = TreeSource(name, None, name.removeprefix("volumes/"), consistency, None, max_pause=60)
     with turn.lifecycle().filling(turn.run) as filling:
-        TreeBackup(turn.effects, Podman(turn.effects), source).save(filling)
+        TreeBackup(turn.effects, Podman(), source).save(filling)
 
 
 def commit(sources: Sequence[str], turn: Turn, area: str = "sets") -> None:
@@ -77,13 +78,13 @@ def prune(turn: Turn) -> None:
 
 
 def restore(turn: Turn) -> TreeRestore:
-    return TreeRestore(turn.effects, Podman(turn.effects), Journals(turn.effects), turn.run, FILES)
+    return TreeRestore(turn.effects, Podman(), Journals(turn.effects), turn.run, FILES)
 
 
 def stage(turn: Turn) -> None:
     area = Area(ROOT)
     with turn.lifecycle(AREA).filling(turn.run):
-        restore(turn).stage(area, area.find("latest"), None, FILES.removeprefix("volumes/"))
+        restore(turn).stage(area, area.find("latest"), TARGET)
 
 
 def swap(turn: Turn) -> None:

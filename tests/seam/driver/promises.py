@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import JOURNALS
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area
-from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import JOURNALS
 from ansible_collections.flatnet.ops.plugins.module_utils.undo import UNDO_DIRECTORY
 from ansible_collections.flatnet.ops.plugins.module_utils.verification import verify
 
