@@ -49,13 +49,15 @@ options:
     default: 120
 attributes:
   check_mode:
-    description: Says which containers would be started or stopped, not whether a changed compose file makes new ones.
+    description: Changes nothing.
+    details: Says which containers would be started or stopped, not whether a changed compose file makes new ones.
     support: partial
   diff_mode:
     description: Shows each container's state before and after.
     support: full
   idempotent:
-    description: O(state=restarted) restarts each time; the other states do nothing the second time.
+    description: The other states than V(restarted) do nothing the second time.
+    details: O(state=restarted) restarts each time.
     support: partial
 requirements:
   - Podman 4, podman-compose 1.1 or later, and the Python library requests on the host

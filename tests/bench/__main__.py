@@ -24,7 +24,7 @@ What `make bench` has measured: seconds of ours and of the same promise by other
 
 | id | ours | peer |
 |---|---|---|
-| `site-backup-verified` | what the modules of a first backup of 1.2 GB take on the host: snapshot, copy, sums, metadata, sync | the same snapshot and volumes by `rsync -a`, `sha256sum`, `sync` |
+| `site-backup-verified` | the work on the host of a first backup, 3 GB: snapshot, copy, sums, metadata, sync | the same by `rsync -a`, `sha256sum`, `sync` |
 | `site-backup-copy` | the same | `rsync -a`, `sync`: no sums, nothing to verify a copy by |
 | `site-backup-again` | a second backup, hardly anything changed | `rsync -a --link-dest`, `sha256sum`, `sync` |
 | `site-backup-playbook` | the whole playbook for a first backup, Ansible's own time included | as for `site-backup-verified` |
@@ -46,7 +46,7 @@ def main(prefix: str = "") -> int:
     if not chosen:
         print(f"bench: one of {', '.join(PARTS)} was expected, and it is called '{prefix}'")
         return 2
-    rows = []
+    rows: list[dict[str, str | float | bool | None]] = []
     for part, measures in chosen.items():
         reports = OUTPUT / "bench" / part
         shutil.rmtree(reports, ignore_errors=True)

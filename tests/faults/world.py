@@ -105,7 +105,7 @@ class Running:
 
     def end(self) -> Ended:
         """Wait for its own end."""
-        rest, _ = self._process.communicate()
+        rest, _errors = self._process.communicate()
         return Ended("", self._process.returncode, "".join(self._read) + rest)
 
 
@@ -166,7 +166,7 @@ class World:
         """Look without any code of ours."""
         found: dict[str, list[str]] = {}
         for line in self.host.output("sh", "-c", LOOK).splitlines():
-            kind, _, what = line.partition(" ")
+            kind, _blank, what = line.partition(" ")
             found.setdefault(kind, []).append(what)
         left = [f"{kind}: {what}" for kind, names in found.items() if kind not in ("whole", "broken") for what in names]
         return Look(tuple(found.get("whole", ())), tuple(found.get("broken", ())), tuple(left))

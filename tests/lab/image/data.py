@@ -95,7 +95,7 @@ def make_application_files(target: Path) -> None:
 def make_bulk(target: Path, chance: random.Random) -> None:
     """One big file and thousands of small ones."""
     with (target / "video.bin").open("wb") as file:
-        for _ in range(BIG_FILE_MIB):
+        for _mebibyte in range(BIG_FILE_MIB):
             file.write(chance.randbytes(1024 * 1024))
     for number in range(SMALL_FILES):
         directory = target / "small" / f"{number % 50:02}"

@@ -41,7 +41,7 @@ def attempt(work: Callable[[Effects], None], kill_at: int | None = None) -> Atte
     if child == 0:
         os.setsid()
         os._exit(_work(work, kill_at, log))
-    _, status = os.waitpid(child, 0)
+    _child, status = os.waitpid(child, 0)
     until("the commands of a killed run", lambda: not _session(child))
     with open(log, "rb") as announced:
         announced.seek(0)
