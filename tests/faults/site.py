@@ -235,3 +235,24 @@ def restore_other_answers(world: World) -> Found:
     back = world.reads(f"{world.data}/new") == NEW
     holds = ended.code == FAILED and "everything is as it was before" in ended.error and back and untouched(look)
     return Found(ended.code, ended.error, str(look), holds)
+
+
+@FAULTS.of("site-restore-dead-prometheus", "Prometheus does not start on its data any more; then a restore")
+def restore_dead_prometheus(world: World) -> Found:
+    data = "/var/lib/containers/storage/volumes/prometheus_data/_data"
+    world.host.run(["podman", "stop", "flatnet-prometheus"])
+    world.host.run(["sh", "-c", 'rm -rf "$1"/* && mkdir "$1/wal" && chmod 0 "$1" && chown 0:0 "$1"', "sh", data])
+    dead = world.host.run(["podman", "start", "--attach", "flatnet-prometheus"], check=False).returncode
+    ended = world.play("restore")
+    look = world.look()
+    return Found(ended.code, verdict(ended), str(look), dead != 0 and went_on(ended, look, replaced=1))
+
+
+@FAULTS.of(
+    "site-restore-unused-volume", "the inventory names a data directory that Prometheus' container does not have"
+)
+def restore_unused_volume(world: World) -> Found:
+    ended = world.play("restore", flatnet_restore_prometheus_path="/var/lib/prometheus")
+    look = world.look()
+    named = "a mount of container flatnet-prometheus was expected to cover /var/lib/prometheus" in ended.error
+    return Found(ended.code, ended.error, str(look), ended.code == FAILED and named and untouched(look))
