@@ -15,7 +15,6 @@ from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RunR
 pytestmark = pytest.mark.unit
 
 RUN = "20261124T021500Z-backup-3f9a"
-DOCUMENTED = Path(__file__).parents[4] / "docs" / "formats" / "run-record.md"
 STEP = Step("tree_backup", "volumes/日本", "good", True, "two\nlines", 1.25, {"files": 2}, {"name": "a\nb"})
 
 
@@ -50,10 +49,3 @@ def test_a_run_is_never_another_file(run: str, tmp_path: Path) -> None:
         RunRecord(tmp_path, run)
     with pytest.raises(ValueError, match="expected to look like"):
         check_run(run)
-
-
-def test_line_says_what_its_documentation_shows(tmp_path: Path) -> None:
-    RunRecord(tmp_path, RUN).append(STEP)
-    shown = json.loads(DOCUMENTED.read_text("utf-8").partition("```json\n")[2].partition("```")[0])
-
-    assert set(json.loads((tmp_path / f"{RUN}.jsonl").read_bytes())) == set(shown)

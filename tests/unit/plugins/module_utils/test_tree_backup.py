@@ -1,0 +1,239 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Saving a tree: who rests for it, for how long, and that nobody stays at rest."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.flatnet.ops.plugins.module_utils import sets
+from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
+    CommandFailed,
+    CopyFailed,
+    QuiesceLost,
+    SourceRefused,
+    UsageError,
+)
+from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
+from ansible_collections.flatnet.ops.plugins.module_utils.sets import Source
+from ansible_collections.flatnet.ops.plugins.module_utils.tree_backup import TreeBackup, TreeSource
+
+from tests.unit.plugins.module_utils.conftest import (
+    NOTES,
+    RUN,
+    Backups,
+    PodmanHost,
+    expect_no_guard,
+    grow,
+    in_another_process,
+    next_tick,
+    until,
+)
+
+pytestmark = pytest.mark.unit
+
+Watch = Callable[[Effect], None]
+
+
+@pytest.fixture
+def volume(podman_host: PodmanHost) -> Path:
+    """The files of a volume that two running containers and a stopped one use."""
+    files = grow(podman_host.add_volume("notes"), {"journal": b"words", "deep/er": b"more"})
+    for name, status in {"writer": "running", "reader": "running", "old": "exited"}.items():
+        podman_host.add(name, status, notes=(files, "/srv"))
+    podman_host.add("other", other=(podman_host.add_volume("other"), "/srv"))
+    next_tick()
+    return files
+
+
+def backup(
+    backups: Backups,
+    consistency: str,
+    containers: tuple[str, ...] | None = None,
+    path: Path | None = None,
+    watch: Watch | None = None,
+) -> TreeBackup:
+    """What saves the volume, or a directory."""
+    effects = Effects(watch)
+    source = TreeSource(NOTES, path, None if path else "notes", consistency, containers, 3600)
+    return TreeBackup(effects, Podman(), source, backups.undo)
+
+
+def save(backups: Backups, tree_backup: TreeBackup) -> Source:
+    """Save into a new set."""
+    backups.open()
+    with backups.lifecycle().filling(RUN) as filling:
+        return tree_backup.save(filling)
+
+
+def entered(backups: Backups) -> set[str]:
+    """The sources that the open set has."""
+    return set(sets.load_sources(backups.area().partial(backups.area().partials()[0])))
+
+
+def late(volume: Path, then: Callable[[], object]) -> Watch:
+    """Give the second look something to copy, and do something just before it is copied."""
+
+    def watch(effect: Effect) -> None:
+        if effect.kind == "run" and effect.target.startswith("cp "):
+            grow(volume, {"late": b"late"})
+        if effect.kind == "run" and "--no-recursive" in effect.target:
+            then()
+
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("consistency", "containers", "rest"),
+    [
+        ("hot", None, []),
+        ("hot", ("writer",), []),
+        ("paused", None, ["reader", "writer"]),
+        ("stopped", None, ["reader", "writer"]),
+        ("stopped", (), []),
+        ("paused", ("writer", "old", "other"), ["writer", "other"]),
+    ],
+)
+@pytest.mark.usefixtures("volume")
+def test_who_runs_and_uses_it_rests(
+    backups: Backups, consistency: str, containers: tuple[str, ...] | None, rest: list[str]
+) -> None:
+    assert backup(backups, consistency, containers).running() == rest
+
+
+@pytest.mark.usefixtures("volume")
+def test_a_container_that_was_named_must_be_there(backups: Backups) -> None:
+    with pytest.raises(UsageError, match="container 'lost' was expected"):
+        backup(backups, "paused", ("lost",)).running()
+
+
+@pytest.mark.parametrize(
+    ("volume_name", "path", "words"),
+    [
+        ("lost", None, r"volume 'lost' was expected on this host as source volumes/notes, and is not there"),
+        (None, "/no/such/directory", "directory /no/such/directory was expected .*the earlier sets are untouched"),
+        (None, "/proc/version", "directory /proc/version was expected"),
+    ],
+)
+@pytest.mark.usefixtures("volume")
+def test_a_tree_that_is_not_there_is_named(volume_name: str | None, path: str | None, words: str) -> None:
+    source = TreeSource(NOTES, Path(path) if path else None, volume_name, "hot", None, 60)
+
+    with pytest.raises(SourceRefused, match=words):
+        TreeBackup(Effects(), Podman(), source).directory()
+
+
+def test_a_directory_is_saved_hot(backups: Backups, volume: Path, podman_host: PodmanHost) -> None:
+    source = save(backups, backup(backups, "hot", path=volume))
+
+    assert (source.kind, source.origin, source.consistency) == ("directory", str(volume), "hot")
+    assert (source.files, source.entries, source.bytes) == (2, 4, 9)
+    assert (source.containers, source.pause_seconds, source.changed_while_copied) == ((), None, 0)
+    assert podman_host.calls() == []
+    assert entered(backups) == {NOTES}
+
+
+@pytest.mark.parametrize(
+    ("consistency", "rest", "resume"), [("paused", "pause", "unpause"), ("stopped", "stop", "start")]
+)
+@pytest.mark.usefixtures("systemd_run")
+def test_containers_rest_while_the_last_changes_are_copied(
+    backups: Backups, volume: Path, podman_host: PodmanHost, consistency: str, rest: str, resume: str
+) -> None:
+    states: list[str] = []
+    look = late(volume, lambda: states.extend(podman_host.status(name) for name in ("reader", "writer")))
+    commands: list[str] = []
+
+    def watch(effect: Effect) -> None:
+        commands.append(effect.target)
+        look(effect)
+
+    source = save(backups, backup(backups, consistency, watch=watch))
+
+    assert podman_host.calls() == [f"{how} {name}" for how in (rest, resume) for name in ("reader", "writer")]
+    assert states == ["paused" if consistency == "paused" else "exited"] * 2
+    assert (source.kind, source.origin, source.consistency) == ("volume", "volume notes", consistency)
+    assert source.containers == ("reader", "writer")
+    assert source.pause_seconds is not None
+    assert 0 < source.pause_seconds <= source.seconds
+    assert podman_host.status("old") == "exited"
+    assert not [command for command in commands if command.startswith("sh ")]
+    expect_no_guard(backups.undo)
+
+
+@pytest.mark.usefixtures("volume")
+def test_where_nobody_runs_nobody_rests(backups: Backups, podman_host: PodmanHost) -> None:
+    source = save(backups, backup(backups, "paused", ("old",)))
+
+    assert (source.containers, source.pause_seconds, source.consistency) == ((), None, "paused")
+    assert podman_host.calls() == []
+
+
+@pytest.mark.parametrize("consistency", ["paused", "stopped"])
+@pytest.mark.usefixtures("systemd_run")
+def test_a_container_that_somebody_took_up_spoils_the_copy(
+    backups: Backups, volume: Path, podman_host: PodmanHost, consistency: str
+) -> None:
+    def take_up() -> None:
+        podman_host.add("writer", "running", notes=(volume, "/srv"))
+
+    words = rf"^writer was expected to stay {consistency} while volumes/notes was copied, .*max_pause=3600 s"
+    with pytest.raises(QuiesceLost, match=words):
+        save(backups, backup(backups, consistency, watch=late(volume, take_up)))
+    assert (podman_host.status("writer"), podman_host.status("reader")) == ("running", "running")
+    assert entered(backups) == set()
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_copy_that_fails_leaves_nobody_at_rest(backups: Backups, volume: Path, podman_host: PodmanHost) -> None:
+    watch = late(volume, lambda: grow(volume, {"late": b"somebody else writes"}))
+
+    with pytest.raises(CopyFailed, match="'late'"):
+        save(backups, backup(backups, "paused", watch=watch))
+    assert (podman_host.status("writer"), podman_host.status("reader")) == ("running", "running")
+    assert entered(backups) == set()
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_rest_that_half_fails_is_undone(backups: Backups, volume: Path, podman_host: PodmanHost) -> None:
+    def watch(effect: Effect) -> None:
+        if effect.kind == "run" and effect.target.startswith("podman pause"):
+            podman_host.add("writer", "exited", notes=(volume, "/srv"))
+
+    with pytest.raises(CommandFailed, match="writer is exited"):
+        save(backups, backup(backups, "paused", watch=watch))
+    assert podman_host.calls() == ["pause reader", "unpause reader"]
+
+
+@pytest.mark.parametrize("consistency", ["paused", "stopped"])
+@pytest.mark.usefixtures("systemd_run")
+def test_a_run_that_is_killed_leaves_nobody_at_rest(
+    backups: Backups, volume: Path, podman_host: PodmanHost, consistency: str
+) -> None:
+    killed = backup(backups, consistency, watch=late(volume, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+
+    process = in_another_process(lambda: save(backups, killed))
+    process.join()
+
+    assert process.exitcode == -signal.SIGKILL
+    until(lambda: list(backups.undo.iterdir()) == [])
+    assert [podman_host.status(name) for name in ("writer", "reader", "old")] == ["running", "running", "exited"]
+    assert len(podman_host.calls()) == 4
+
+
+def test_a_second_set_shares_what_did_not_change(backups: Backups, volume: Path) -> None:
+    save(backups, backup(backups, "hot"))
+    first_set = backups.commit().id
+    backups.now += 3600
+    grow(volume, {"journal": b"other words"})
+    source = save(backups, backup(backups, "hot"))
+
+    assert (source.linked_files, source.linked_bytes) == (1, 4)
+    assert (backups.area().path(first_set) / NOTES / "journal").read_bytes() == b"words"

@@ -1,0 +1,459 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Copies by the real cp and rsync: everything is kept, what is unchanged is shared, and nothing of an earlier copy is written to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ansible_collections.flatnet.ops.plugins.module_utils import tree
+from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, CopyFailed, DiskFull
+from ansible_collections.flatnet.ops.plugins.module_utils.tree_copy import MARGIN, Copied, Previous, TreeCopy
+
+from tests.unit.plugins.module_utils.conftest import (
+    AddProgram,
+    commands_on,
+    grow,
+    in_another_process,
+    next_tick,
+    rewrite,
+    until,
+)
+
+pytestmark = pytest.mark.unit
+
+ODD = [
+    "#hash",
+    ";semi",
+    "with space ",
+    "日本語",
+    "new\nline",
+    "car\rriage",
+    "-dash",
+    "a:b",
+    "*",
+    "[x]",
+    "back\\slash",
+    "\udcff",
+]
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A tree with what trees have, whose files are older than the file system's last tick."""
+    root = grow(tmp_path / "origin", {name: os.fsencode(name) for name in ODD})
+    grow(root, {f"{name} d/{name}": b"below" for name in ODD})
+    grow(root, {"journal": b"words", "other": b"other words"})
+    (root / "journal").chmod(0o640)
+    (root / "same").hardlink_to(root / "journal")
+    (root / "points").symlink_to("new\nline")
+    (root / "empty").mkdir(mode=0o711)
+    (root / "to-dir").symlink_to("-dash d")
+    os.mkfifo(root / "fifo")
+    with (root / "sparse").open("wb") as file:
+        file.truncate(8 << 20)
+        file.write(b"begin")
+    os.utime(root / "other", ns=(0, 1234567891))
+    next_tick()
+    return root
+
+
+def content(root: Path) -> dict[str, tuple[object, ...]]:
+    """A tree with everything that a copy has to keep."""
+    return {name: item.identity() for name, item in tree.list_tree(root, {}).items()}
+
+
+def during(*changes: Callable[[], object]) -> Effects:
+    """Effects with a change just before each command."""
+    to_come = iter(changes)
+
+    def watch(effect: Effect) -> None:
+        if effect.kind == "run":
+            next(to_come, lambda: None)()
+
+    return Effects(watch)
+
+
+@contextmanager
+def rest() -> Iterator[None]:
+    """Nobody writes."""
+    yield
+
+
+def earlier(origin: Path) -> tuple[Previous, Copied]:
+    """A copy to link to."""
+    target = origin.parent / "earlier"
+    copied = TreeCopy(Effects(), origin, target).take_resting()
+    return Previous(target, copied.listing), copied
+
+
+def shared(one: Path, other: Path) -> set[str]:
+    """The files that two copies share."""
+    inodes = {path.name: path.lstat().st_ino for path in one.iterdir()}
+    files = [path for path in other.iterdir() if path.is_file() and not path.is_symlink()]
+    return {path.name for path in files if path.lstat().st_ino == inodes.get(path.name)}
+
+
+def test_a_copy_has_everything_that_its_source_has(origin: Path, tmp_path: Path) -> None:
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy").take_resting()
+
+    assert content(tmp_path / "copy") == content(origin)
+    assert {name: item.identity() for name, item in copied.listing.items()} == content(origin)
+    assert (copied.linked_files, copied.linked_bytes, copied.changed_while_copied) == (0, 0, 0)
+    assert (tmp_path / "copy/sparse").stat().st_blocks * 512 < 1 << 20
+
+
+def test_extended_attributes_and_acls_are_kept(origin: Path, tmp_path: Path) -> None:
+    try:
+        os.setxattr(origin / "journal", "user.flatnet", b"\0\xff")
+        os.setxattr(origin / "empty", "user.flatnet", b"directory")
+        subprocess.run(["setfacl", "--modify", "user:1:rw", origin / "other"], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no extended attributes and ACLs on the file system of {tmp_path}: {error}")
+    TreeCopy(Effects(), origin, tmp_path / "copy").take_resting()
+
+    assert os.getxattr(tmp_path / "copy/journal", "user.flatnet") == b"\0\xff"
+    assert os.getxattr(tmp_path / "copy/other", "system.posix_acl_access")
+    assert content(tmp_path / "copy") == content(origin)
+
+
+def test_owners_are_kept_as_numbers(origin: Path, tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root may give files away")
+    os.chown(origin / "journal", 12345, 54321)
+    os.lchown(origin / "points", 12345, 54321)
+    TreeCopy(Effects(), origin, tmp_path / "copy").take_resting()
+
+    assert content(tmp_path / "copy") == content(origin)
+
+
+def test_the_second_look_copies_what_has_changed_meanwhile(origin: Path, tmp_path: Path) -> None:
+    def change() -> None:
+        for name in ODD[2:]:
+            rewrite(origin / f"{name} d" / name)
+            (origin / name).unlink()
+            grow(origin, {f"{name} new": b"new", f"{name} D/{name}": b"new"})
+        rewrite(origin / "journal")
+        (origin / "empty").rmdir()
+        (origin / "empty").write_bytes(b"a file now")
+        (origin / "other").unlink()
+        grow(origin, {"other/file": b"a directory now"})
+        (origin / "points").unlink()
+        (origin / "points").symlink_to("elsewhere")
+        (origin / "to-dir").unlink()
+        (origin / "same").unlink()
+        (origin / "again").hardlink_to(origin / "journal")
+
+    @contextmanager
+    def rest_after_changes() -> Iterator[None]:
+        next_tick()
+        change()
+        yield
+
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy").take_live(rest_after_changes())
+
+    assert content(tmp_path / "copy") == content(origin)
+    assert copied.changed_while_copied == 0
+
+
+def test_what_changes_while_it_is_copied_is_counted_when_hot_and_refused_at_rest(origin: Path, tmp_path: Path) -> None:
+    def changes() -> Effects:
+        return during(lambda: grow(origin, {"again": b"new"}), lambda: grow(origin, {"again": b"newer"}))
+
+    copied = TreeCopy(changes(), origin, tmp_path / "hot").take_live(None)
+    assert copied.changed_while_copied == 1
+    assert copied.listing["again"].size == len(b"newer")
+
+    (origin / "again").unlink()
+    words = rf"copy of {origin} was expected to equal it, and 1 names differ, first 'again': .*fuser -v -m {origin}"
+    with pytest.raises(CopyFailed, match=words):
+        TreeCopy(changes(), origin, tmp_path / "rest").take_live(rest())
+
+
+def test_a_resting_copy_of_a_tree_that_changes_is_refused(origin: Path, tmp_path: Path) -> None:
+    with pytest.raises(CopyFailed, match="'other'"):
+        TreeCopy(during(lambda: grow(origin, {"other": b"x"})), origin, tmp_path / "copy").take_resting()
+
+
+def test_the_containers_rest_for_the_second_copy_alone(origin: Path, tmp_path: Path) -> None:
+    effects = during(lambda: grow(origin, {"again": b"new"}))
+
+    @contextmanager
+    def noted() -> Iterator[None]:
+        effects.log.append(Effect("rest", ""))
+        yield
+        effects.log.append(Effect("work", ""))
+
+    TreeCopy(effects, origin, tmp_path / "copy").take_live(noted())
+
+    assert [effect.kind for effect in effects.log if effect.kind in ("run", "rest", "work")] == [
+        "run",
+        "rest",
+        "run",
+        "work",
+    ]
+
+
+def test_what_is_unchanged_is_shared(origin: Path, tmp_path: Path) -> None:
+    previous, _ = earlier(origin)
+    everything = content(origin)
+    grow(origin, {"new": b"new"})
+    rewrite(origin / "other")
+    (origin / ODD[0]).chmod(0o600)
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting()
+
+    assert content(tmp_path / "copy") == content(origin)
+    assert content(previous.path) == everything
+    everything_but = {path.name for path in previous.path.iterdir() if path.is_file()} - {"other", ODD[0], "points"}
+    assert shared(tmp_path / "copy", previous.path) == everything_but
+    assert copied.linked_files == tree.totals(previous.listing).files - 2
+    whole = tree.totals(copied.listing).bytes
+    assert copied.linked_bytes == whole - len(b"new") - len(b"other words") - len(os.fsencode(ODD[0]))
+
+
+def test_a_second_copy_of_the_same_tree_shares_it_all(origin: Path, tmp_path: Path) -> None:
+    previous, first = earlier(origin)
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_live(rest())
+
+    totals = tree.totals(first.listing)
+    assert (copied.linked_files, copied.linked_bytes) == (totals.files, totals.bytes)
+    assert copied.listing == first.listing
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_change_under_the_same_size_and_time_is_not_shared(origin: Path, tmp_path: Path, live: bool) -> None:
+    previous, _ = earlier(origin)
+    rewrite(origin / "journal")
+    copy = TreeCopy(Effects(), origin, tmp_path / "copy", previous)
+    copied = copy.take_live(rest()) if live else copy.take_resting()
+
+    assert [(tmp_path / "copy" / name).read_bytes() for name in ("journal", "same")] == [b"WORDS", b"WORDS"]
+    assert (previous.path / "journal").read_bytes() == b"words"
+    assert copied.listing["journal"].sha256 == tree.sha256(os.fsencode(origin / "journal"))
+    assert content(tmp_path / "copy") == content(origin)
+
+
+def test_a_tree_whose_files_never_change_may_be_touched(origin: Path, tmp_path: Path) -> None:
+    previous, _ = earlier(origin)
+    rewrite(origin / "journal")
+    TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting(touched_counts=False)
+
+    assert "journal" in shared(tmp_path / "copy", previous.path)
+
+
+def test_what_was_copied_afresh_is_not_copied_again(origin: Path, tmp_path: Path) -> None:
+    previous, _ = earlier(origin)
+    grow(origin, {"other": b"longer than it was before"})
+    effects = Effects()
+    TreeCopy(effects, origin, tmp_path / "copy", previous).take_resting()
+
+    assert len([effect for effect in effects.log if effect.kind == "run"]) == 1
+
+
+def limited(add_program: AddProgram, bytes: int) -> None:
+    """Let the real cp fail as it would on a bad disk: it ends with 1 and leaves files of this size cut off."""
+    add_program("cp", f"trap '' XFSZ; ulimit -f {bytes // 512}; exec '{shutil.which('cp')}' \"$@\"\n")
+
+
+def test_nobody_else_sees_a_copy_in_the_making(origin: Path, tmp_path: Path, add_program: AddProgram) -> None:
+    previous, _ = earlier(origin)
+    modes: list[int] = []
+    effects = during(lambda: modes.append((tmp_path / "copy").stat().st_mode & 0o7777))
+    TreeCopy(effects, origin, tmp_path / "copy", previous).take_resting()
+    assert modes == [0o700]
+
+    # The first byte that it writes kills the real cp.
+    add_program("cp", f"ulimit -f 0; exec '{shutil.which('cp')}' \"$@\"\n")
+    origin.chmod(0o755)
+    with pytest.raises(CommandFailed):
+        TreeCopy(Effects(), origin, tmp_path / "first").take_resting()
+    assert (tmp_path / "first").stat().st_mode & 0o7777 == 0o700
+
+
+def test_a_change_at_rest_does_not_reach_the_earlier_copy(origin: Path, tmp_path: Path) -> None:
+    previous, _ = earlier(origin)
+    everything = content(previous.path)
+
+    @contextmanager
+    def rest_after_changes() -> Iterator[None]:
+        rewrite(origin / "journal")
+        (origin / "other").chmod(0o600)
+        yield
+
+    TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_live(rest_after_changes())
+
+    assert content(tmp_path / "copy") == content(origin)
+    assert content(previous.path) == everything
+
+
+@pytest.mark.parametrize("touched_counts", [True, False])
+def test_a_damaged_file_of_the_earlier_copy_is_copied_afresh(
+    origin: Path, tmp_path: Path, touched_counts: bool
+) -> None:
+    previous, first = earlier(origin)
+    rewrite(previous.path / "journal")
+    known = Previous(previous.path, previous.listing, {"journal", "same"})
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy", known).take_resting(touched_counts)
+
+    assert (tmp_path / "copy/journal").read_bytes() == b"words"
+    assert (previous.path / "journal").read_bytes() == b"WORDS"
+    assert copied.listing == first.listing
+    assert not shared(tmp_path / "copy", previous.path) & {"journal", "same"}
+    assert "other" in shared(tmp_path / "copy", previous.path)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_lies_at_the_target_and_does_not_belong_there_does_not_pass(
+    origin: Path, tmp_path: Path, linked: bool
+) -> None:
+    copy = TreeCopy(Effects(), origin, grow(tmp_path / "copy", {"stray": b"1"}), earlier(origin)[0] if linked else None)
+
+    with pytest.raises(CopyFailed, match="and 1 names differ, first 'stray'"):
+        copy.take_resting()
+    with pytest.raises(CopyFailed, match=r"and 1 names differ, first '\.'"):
+        copy.take_live(rest())
+
+
+def test_a_file_that_vanishes_while_everything_is_copied_is_no_failure(origin: Path, tmp_path: Path) -> None:
+    TreeCopy(during((origin / "other").unlink), origin, tmp_path / "copy").take_live(rest())
+
+    assert content(tmp_path / "copy") == content(origin)
+
+
+def test_a_first_copy_that_misses_what_vanished_is_healed_by_the_second(
+    origin: Path, tmp_path: Path, add_program: AddProgram
+) -> None:
+    # The real cp ends so where a name that it has read is gone before it gets there.
+    script = f"""rm '{origin}/other'
+'{shutil.which("cp")}' "$@"
+echo "cp: cannot stat '{origin}/other': No such file or directory" >&2
+exit 1
+"""
+    add_program("cp", script)
+
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy").take_live(rest())
+
+    assert not (origin / "other").exists()
+    assert content(tmp_path / "copy") == content(origin)
+    assert copied.changed_while_copied == 0
+
+
+@pytest.mark.parametrize("hot", [False, True])
+def test_a_file_that_the_first_copy_has_cut_off_is_copied_again(
+    origin: Path, tmp_path: Path, add_program: AddProgram, hot: bool
+) -> None:
+    grow(origin, {"big": os.urandom(64 << 10)})
+    next_tick()
+    limited(add_program, 16 << 10)
+    cut_off: list[int] = []
+
+    def watch(effect: Effect) -> None:
+        if effect.kind == "unlink" and effect.target.endswith("/big"):
+            cut_off.append(Path(effect.target).stat().st_size)
+
+    copied = TreeCopy(Effects(watch), origin, tmp_path / "copy").take_live(None if hot else rest())
+
+    assert content(tmp_path / "copy") == content(origin)
+    assert copied.changed_while_copied == 0
+    assert [size < 64 << 10 for size in cut_off] == [True]
+
+
+def test_a_copy_at_rest_that_is_cut_off_does_not_pass(origin: Path, tmp_path: Path, add_program: AddProgram) -> None:
+    grow(origin, {"big": os.urandom(64 << 10)})
+    limited(add_program, 16 << 10)
+
+    with pytest.raises(CommandFailed, match=r"ended with 1, expected 0: .*copy/big': File too large"):
+        TreeCopy(Effects(), origin, tmp_path / "copy").take_resting()
+
+
+def test_a_file_that_nobody_can_read_does_not_pass_silently(
+    origin: Path, tmp_path: Path, add_program: AddProgram
+) -> None:
+    if os.getuid() == 0:
+        # Else root reads everything.
+        drop = "setpriv --bounding-set=-dac_override,-dac_read_search --"
+        for name in ("cp", "rsync"):
+            add_program(name, f"exec {drop} '{shutil.which(name)}' \"$@\"\n")
+    (origin / "journal").chmod(0)
+    next_tick()
+
+    with pytest.raises(CommandFailed, match=r"ended with 23, expected 0 or 24: rsync: .*journal.*Permission denied"):
+        TreeCopy(Effects(), origin, tmp_path / "copy").take_live(None)
+
+
+def needs(copy: TreeCopy) -> int:
+    """How much room a copy asks for where there is none."""
+    with pytest.raises(DiskFull, match=r"has 0 bytes free, .* needs [\d,]+ bytes: .* nothing was written") as caught:
+        copy.take_resting()
+    return int(str(caught.value).partition(" needs ")[2].partition(" ")[0].replace(",", ""))
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    origin = grow(tmp_path / "origin", {"big": os.urandom(1 << 20)})
+    os.sync()
+    previous, _ = earlier(origin)
+    # No room is free on the kernel's own file system.
+    full = Path("/proc/flatnet-copy")
+    effects = Effects()
+
+    whole = needs(TreeCopy(effects, origin, full))
+    assert MARGIN + (1 << 20) <= whole < MARGIN + (2 << 20)
+    assert whole - needs(TreeCopy(effects, origin, full, previous)) >= 1 << 20
+    os.utime(origin / "big")
+    assert needs(TreeCopy(effects, origin, full, previous)) == whole
+    assert effects.log == []
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "error", "named"),
+    [
+        (
+            "cp",
+            "cp: write failed: No space left on device",
+            DiskFull,
+            r"bytes free while .*origin was copied: make room",
+        ),
+        ("rsync", "rsync: write failed: No space left on device (28)", DiskFull, "bytes free while .*: make room"),
+        ("cp", "cp: error reading 'x': Input/output error", CommandFailed, "ended with 11, expected 0: cp: error"),
+        (
+            "rsync",
+            "rsync: connection unexpectedly closed",
+            CommandFailed,
+            "with 11, expected 0 or 24: rsync: connection",
+        ),
+    ],
+)
+def test_a_program_that_fails_is_named(
+    origin: Path, tmp_path: Path, add_program: AddProgram, program: str, words: str, error: type[Exception], named: str
+) -> None:
+    previous = earlier(origin)[0] if program == "rsync" else None
+    # A disk that runs full under the real one needs a disk: the faults do that.
+    add_program(program, f'echo "{words}" >&2; exit 11\n')
+
+    with pytest.raises(error, match=named):
+        TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting()
+
+
+@pytest.mark.parametrize("program", ["cp", "rsync"])
+def test_a_copy_ends_with_its_run(origin: Path, tmp_path: Path, add_program: AddProgram, program: str) -> None:
+    previous = earlier(origin)[0] if program == "rsync" else None
+    followed = tmp_path / "followed"
+    followed.touch()
+    # It ends by itself where its output is a pipe that nobody reads any more.
+    add_program(program, f"exec tail -f '{followed}' >/dev/null\n")
+
+    process = in_another_process(TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting)
+    until(lambda: commands_on(followed) == [b"tail"])
+    process.kill()
+    process.join()
+
+    until(lambda: not commands_on(followed))

@@ -1,0 +1,415 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Restoring a tree: staged, swapped, confirmed or undone, and from every point there is a way back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ansible_collections.flatnet.ops.plugins.module_utils import sets
+from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
+    CommandFailed,
+    RestorePending,
+    SetDamaged,
+    UsageError,
+)
+from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
+from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import (
+    CONFIRMED,
+    STAGED,
+    STAGING,
+    SWAPPED,
+    SWAPPING,
+    Journal,
+    Journals,
+)
+from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import Staged, TreeRestore
+
+from tests.unit.plugins.module_utils.conftest import (
+    NOTES,
+    OTHER_RUN,
+    RUN,
+    AddProgram,
+    Backups,
+    PodmanHost,
+    Stopped,
+    expect_no_guard,
+    files,
+    grow,
+    in_secret,
+    rewrite,
+    stop_at,
+)
+
+pytestmark = pytest.mark.unit
+
+SAVED = {"journal": b"as it was saved", "deep/er": b"file"}
+PRESENT = {"journal": b"as it is", "newer": b"file"}
+
+
+@dataclass
+class Site:
+    """A host with a set, and with newer data where the set's source came from."""
+
+    backups: Backups
+    podman_host: PodmanHost
+    set_id: str
+    target: Path
+
+    @property
+    def journals(self) -> Journals:
+        """What is not finished here."""
+        return self.backups.journals()
+
+    def restore(self, run: str = RUN, effects: Effects | None = None) -> TreeRestore:
+        """The restore of one run."""
+        effects = effects or Effects()
+        return TreeRestore(effects, Podman(), self.backups.journals(effects), run, NOTES)
+
+    def stage(self, run: str = RUN, effects: Effects | None = None) -> Staged:
+        """Stage the set's source beside the target."""
+        return self.restore(run, effects).stage(self.backups.area(), self.set_id, self.target)
+
+    def swapped(self) -> None:
+        """Stage and swap."""
+        self.stage()
+        self.restore().swap()
+
+    def confirm(self, effects: Effects | None = None) -> None:
+        """Accept what was swapped in."""
+        lifecycle = self.backups.lifecycle("before-restore")
+        if self.backups.leases().current() is None:
+            self.backups.open(RUN, "before-restore")
+        with lifecycle.filling(RUN) as filling:
+            self.restore(effects=effects).confirm(filling)
+
+    def phase(self) -> str | None:
+        """How far the restore has come."""
+        journal = self.journals.find(NOTES)
+        return journal.phase if journal else None
+
+
+@pytest.fixture
+def site(backups: Backups, podman_host: PodmanHost) -> Site:
+    """The target's name is one that a shell would trip over; a container runs on it, another one does not."""
+    backups.open()
+    backups.save(NOTES, SAVED)
+    made = Site(backups, podman_host, backups.commit().id, grow(backups.base / "a 'target'\n$x", PRESENT))
+    backups.now += 3600
+    podman_host.add("writer", notes=(made.target, "/srv"))
+    podman_host.add("idle", "exited", notes=(made.target, "/srv"))
+    podman_host.add("other", other=(backups.base / "elsewhere", "/srv"))
+    return made
+
+
+def beside(site: Site) -> dict[str, dict[str, bytes] | None]:
+    """What lies beside the target: staged, or waiting."""
+    return {
+        path.name.removeprefix(f"{site.target.name}."): files(path) for path in site.target.parent.glob("*.flatnet-*")
+    }
+
+
+def test_a_staged_tree_changes_nothing(site: Site) -> None:
+    assert site.stage() == Staged(files=2, bytes=19)
+
+    assert beside(site) == {"flatnet-staged": SAVED}
+    assert files(site.target) == PRESENT
+    assert (site.podman_host.calls(), site.journals.refusal()) == ([], None)
+    mine = Journal(RUN, NOTES, "sets", site.set_id, str(site.target), STAGED)
+    assert site.journals.all() == [mine]
+    assert (site.restore().mine(), site.restore(OTHER_RUN).mine()) == (mine, None)
+
+
+def test_staging_again_begins_afresh(site: Site) -> None:
+    site.stage()
+    grow(Path(f"{site.target}.flatnet-staged"), {"stray": b"1"})
+    site.stage()
+
+    assert beside(site) == {"flatnet-staged": SAVED}
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (
+            lambda data: rewrite(data / "journal"),
+            r"and journal has sha256 .* \(1 such names\): use another set; nothing",
+        ),
+        (lambda data: (data / "journal").unlink(), "and journal is missing"),
+        (lambda data: grow(data, {"stray": b"1"}), "and stray does not belong there"),
+        (lambda data: (data / "deep").chmod(0o777), "and deep has mode 0o777"),
+    ],
+)
+def test_a_damaged_set_is_not_staged(site: Site, damage: Callable[[Path], object], words: str) -> None:
+    in_secret(site.backups.area().path(site.set_id) / NOTES, damage)
+
+    with pytest.raises(SetDamaged, match=words):
+        site.stage()
+    assert (beside(site), site.phase(), files(site.target)) == ({}, None, PRESENT)
+
+
+def test_a_set_without_the_source_is_named(site: Site) -> None:
+    sets.listing_path(site.backups.area().path(site.set_id), NOTES).unlink()
+
+    with pytest.raises(SetDamaged, match="was expected to be the listing of volumes/notes"):
+        site.stage()
+    assert site.phase() is None
+
+
+@pytest.mark.parametrize(
+    ("path", "volume", "container", "words"),
+    [
+        (None, None, None, "a path or a volume was expected as the target of volumes/notes, and neither was given"),
+        (None, None, "writer", "a path or a volume was expected as the target of volumes/notes"),
+        (
+            None,
+            "lost",
+            None,
+            r"volume 'lost' was expected on this host as the target of volumes/notes.* create its container",
+        ),
+        ("/srv", None, "lost", "container 'lost' was expected on this host"),
+        (
+            "/elsewhere",
+            None,
+            "writer",
+            "a mount of container writer was expected to cover /elsewhere, the target of volumes",
+        ),
+        ("srv", None, "writer", "a mount of container writer was expected to cover srv"),
+    ],
+)
+def test_a_target_that_is_nowhere_is_refused(
+    site: Site, path: str | None, volume: str | None, container: str | None, words: str
+) -> None:
+    effects = Effects()
+    with pytest.raises(UsageError, match=words):
+        site.restore(effects=effects).target(Path(path) if path else None, volume, container)
+    assert (effects.log, site.podman_host.calls()) == ([], [])
+
+
+def test_a_target_is_found_where_this_host_has_it(site: Site) -> None:
+    target = site.restore().target
+    data = site.podman_host.add_volume("data")
+
+    assert target(None, "data", None) == data
+    assert target(Path("/no/such/place"), None, None) == Path("/no/such/place")
+    assert target(Path("/srv"), None, "writer") == site.target
+    assert target(Path("/srv/tsdb"), None, "idle") == site.target / "tsdb"
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_target_that_is_not_there_is_made(site: Site) -> None:
+    restore, new = site.restore(), site.backups.base / "new"
+    restore.stage(site.backups.area(), site.set_id, new)
+    assert (files(new), new.stat().st_mode & 0o7777) == ({}, 0o755)
+
+    assert restore.swap().target == str(new)
+    assert files(new) == SAVED
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "staged"),
+    [("run", "flatnet-staged", None), ("run-begun", "flatnet-staged", None), ("write", "notes.json.new", SAVED)],
+)
+def test_a_copy_that_is_not_verified_does_not_count_as_staged(
+    site: Site, kind: str, target: str, staged: dict[str, bytes] | None
+) -> None:
+    effects = Effects()
+
+    def watch(effect: Effect) -> None:
+        copied = any(one.kind == "run" for one in effects.log[:-1])
+        if effect.kind == kind and effect.target.endswith(target) and (kind != "write" or copied):
+            raise Stopped
+
+    effects.watch = watch
+    with pytest.raises(Stopped):
+        site.stage(effects=effects)
+    assert (site.phase(), site.restore().mine()) == (STAGING, site.journals.find(NOTES))
+    assert staged is None or beside(site) == {"flatnet-staged": staged}
+
+
+def test_a_copy_that_failed_does_not_count_as_staged_and_is_made_again(site: Site, add_program: AddProgram) -> None:
+    real = shutil.which("cp")
+    program = add_program("cp", f"'{real}' \"$@\"; echo 'cp: error reading' >&2; exit 1\n")
+    with pytest.raises(CommandFailed, match="ended with 1, expected 0: cp: error reading"):
+        site.stage()
+
+    mine = site.restore().mine()
+    assert mine is not None
+    assert mine.phase == STAGING
+    with pytest.raises(UsageError, match=f"expected to be staged by run {RUN}, and it is staging"):
+        site.restore().swap()
+    grow(mine.beside, {"journal": b"cut off"})
+
+    program.unlink()
+    effects = Effects()
+    assert site.stage(effects=effects) == Staged(files=2, bytes=19)
+    assert [effect.target.split()[0] for effect in effects.log if effect.kind == "run"] == ["cp"]
+    assert (beside(site), site.phase(), files(site.target)) == ({"flatnet-staged": SAVED}, STAGED, PRESENT)
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_swap_puts_the_staged_tree_in_place_while_nobody_runs(site: Site) -> None:
+    site.stage()
+    effects = Effects()
+    journal = site.restore(effects=effects).swap()
+
+    assert files(site.target) == SAVED
+    assert beside(site) == {"flatnet-old": PRESENT}
+    assert (journal.phase, journal.containers) == (SWAPPED, ("writer",))
+    assert site.journals.find(NOTES) == journal
+    assert site.podman_host.calls() == ["stop writer", "start writer"]
+    expect_no_guard(site.backups.undo)
+    order = [
+        effect.kind for effect in effects.log if str(site.target.parent) == effect.target or "flatnet-" in effect.target
+    ]
+    assert order[order.index("syncfs") :] == ["syncfs", "rename", "rename", "fsync-directory"]
+    stopped = [effect.target for effect in effects.log if effect.kind in ("run", "syncfs", "rename")]
+    assert stopped.index("podman stop --time 30 writer") < stopped.index(f"{site.target}.flatnet-staged")
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_swap_that_is_done_is_not_done_again(site: Site) -> None:
+    site.swapped()
+    journal = site.restore().swap()
+
+    assert journal.phase == SWAPPED
+    assert site.podman_host.calls() == ["stop writer", "start writer"]
+    assert files(site.target) == SAVED
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_where_nobody_runs_nobody_is_started(site: Site) -> None:
+    site.podman_host.add("writer", "exited", notes=(site.target, "/srv"))
+    site.swapped()
+
+    assert site.podman_host.calls() == []
+    assert files(site.target) == SAVED
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        ("run", "writer"),
+        ("syncfs", "staged"),
+        ("rename", "old"),
+        ("rename", "$x"),
+        ("fsync-directory", ""),
+        ("write", "notes.json.new"),
+    ],
+)
+@pytest.mark.usefixtures("systemd_run")
+def test_a_swap_that_is_stopped_is_undone_at_once(site: Site, kind: str, target: str) -> None:
+    site.stage()
+    begun = stop_at(kind, target)
+    armed = begun.watch
+    # The first journal of a swap is written before anything is changed; only what comes after it is stopped.
+    begun.watch = lambda effect: armed(effect) if armed and any(one.kind == "run" for one in begun.log[:-1]) else None
+
+    with pytest.raises(Stopped):
+        site.restore(effects=begun).swap()
+    assert files(site.target) == PRESENT
+    assert site.podman_host.status("writer") == "running"
+    assert site.phase() == SWAPPING
+    with pytest.raises(UsageError, match=r"expected to be staged by run .*, and it is swapping"):
+        site.restore().swap()
+    assert site.restore().undo()
+    assert (files(site.target), beside(site), site.phase()) == (PRESENT, {}, None)
+
+
+@pytest.mark.parametrize(("phase", "calls"), [(STAGED, []), (SWAPPED, ["stop writer", "start writer"] * 2)])
+@pytest.mark.usefixtures("systemd_run")
+def test_an_undone_restore_leaves_everything_where_it_was(site: Site, phase: str, calls: list[str]) -> None:
+    site.stage()
+    if phase == SWAPPED:
+        site.restore().swap()
+
+    effects = Effects()
+    assert site.restore(OTHER_RUN).undo() is False
+    assert site.restore(effects=effects).undo() is True
+    synced = [effect.target for effect in effects.log if effect.kind == "fsync-directory"]
+    assert (str(site.target.parent) in synced) is (phase == SWAPPED)
+    assert (files(site.target), beside(site), site.phase()) == (PRESENT, {}, None)
+    assert site.podman_host.calls() == calls
+    assert site.restore().undo() is False
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_confirmed_restore_keeps_what_was_there_in_a_set_of_its_own(site: Site) -> None:
+    site.swapped()
+    site.confirm()
+    site.backups.lifecycle("before-restore").commit(RUN, (), 50, ())
+
+    area = site.backups.area("before-restore")
+    (name,) = area.ids()
+    source = area.manifest(name).sources[NOTES]
+    assert files(area.path(name) / NOTES) == PRESENT
+    assert (source.kind, source.origin, source.consistency) == ("directory", str(site.target), "stopped")
+    assert (source.facts, source.containers) == ({"replaced_by": f"sets/{site.set_id}"}, ("writer",))
+    assert (files(site.target), beside(site), site.phase()) == (SAVED, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"), [("remove", "flatnet-old"), ("remove-begun", "flatnet-old"), ("unlink", "notes.json")]
+)
+@pytest.mark.usefixtures("systemd_run")
+def test_a_confirmation_that_is_stopped_is_finished_and_cannot_be_undone(site: Site, kind: str, target: str) -> None:
+    site.swapped()
+    with pytest.raises(Stopped):
+        site.confirm(stop_at(kind, target))
+
+    assert site.phase() == CONFIRMED
+    with pytest.raises(RestorePending, match=r"expected to be unconfirmed, and is confirmed: .*before-restore"):
+        site.restore().undo()
+    site.confirm()
+    assert (files(site.target), beside(site), site.phase()) == (SAVED, {}, None)
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_what_was_replaced_is_durable_before_it_is_let_go(site: Site) -> None:
+    site.swapped()
+    with pytest.raises(Stopped):
+        site.confirm(stop_at("syncfs", ""))
+
+    assert site.phase() == SWAPPED
+    assert beside(site) == {"flatnet-old": PRESENT}
+
+
+def test_the_order_of_steps_is_kept(site: Site) -> None:
+    order = "the order is state=staged, swapped, then confirmed or undone"
+    with pytest.raises(UsageError, match=f"{NOTES} was expected to be staged by run {RUN}, and nothing is: {order}"):
+        site.restore().swap()
+    with pytest.raises(UsageError, match=f"expected to be swapped by run {RUN}, and nothing is"):
+        site.confirm()
+    site.stage()
+    with pytest.raises(UsageError, match=f"expected to be swapped by run {RUN}, and it is staged"):
+        site.confirm()
+    with pytest.raises(UsageError, match=f"expected to be staged by run {OTHER_RUN}, and nothing is"):
+        site.restore(OTHER_RUN).swap()
+
+
+@pytest.mark.parametrize("phase", [STAGING, STAGED, SWAPPED, CONFIRMED])
+@pytest.mark.usefixtures("systemd_run")
+def test_what_a_dead_run_left_is_put_right_before_staging(site: Site, phase: str) -> None:
+    if phase == STAGING:
+        with pytest.raises(Stopped):
+            site.stage(effects=stop_at("run-begun", "flatnet-staged"))
+    else:
+        site.stage()
+    if phase in (SWAPPED, CONFIRMED):
+        site.restore().swap()
+    if phase == CONFIRMED:
+        with pytest.raises(Stopped):
+            site.confirm(stop_at("remove", "flatnet-old"))
+    site.stage(OTHER_RUN)
+
+    assert files(site.target) == (SAVED if phase == CONFIRMED else PRESENT)
+    assert beside(site) == {"flatnet-staged": SAVED}
+    assert [(journal.run, journal.phase) for journal in site.journals.all()] == [(OTHER_RUN, STAGED)]
+    assert site.podman_host.status("writer") == "running"

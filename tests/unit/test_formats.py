@@ -1,0 +1,247 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The formats that everything shares: what docs/formats shows is what the code reads and writes, field by field."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flatnet.ops.plugins.module_utils import run_record, sets, tree
+from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.lease import Lease, Leases
+from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle
+from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area, Manifest, Opening, Probe, Source
+from ansible_collections.flatnet.ops.plugins.module_utils.times import iso, set_id
+from ansible_collections.flatnet.ops.plugins.module_utils.tree import Item
+from ansible_collections.flatnet.ops.plugins.plugin_utils.report import verdict
+from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Step, read_record
+
+pytestmark = pytest.mark.unit
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+FORMATS = DOCS / "formats"
+FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PARTS = ("grafana", "site", "gateway", "runbook", "fleet")
+
+
+def page(name: str) -> str:
+    """One page of the formats."""
+    return (FORMATS / f"{name}.md").read_text("utf-8")
+
+
+def example(name: str, of: str, language: str = "json") -> str:
+    """An example of a page, by what its fence calls it."""
+    (text,) = [text for *fence, text in FENCE.findall(page(name)) if fence == [language, of]]
+    return str(text)
+
+
+def shown(name: str, of: str = "") -> Any:
+    """An example in JSON."""
+    return json.loads(example(name, of))
+
+
+def table(name: str, of: str) -> list[str]:
+    """The names in the first column of a page's table."""
+    rows = re.search(rf"^\| {of} \|.*\n\|[-|]+\n((?:\|.*\n)+)", page(name), re.MULTILINE)
+    assert rows, f"{name}.md has no table of {of}"
+    return [field for row in rows[1].splitlines() for field in re.findall(r"`(\w+)`", row.split("|")[1])]
+
+
+def names(record: type) -> set[str]:
+    """The fields of a dataclass."""
+    return {field.name for field in fields(record)}
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "expected"),
+    [
+        ("backup-set", "manifest", names(Manifest)),
+        ("backup-set", "source", names(Source)),
+        ("backup-set", "item", names(Item)),
+        ("lease", "lease", names(Lease) | {"expires_at"}),
+        ("run-record", "field", names(run_record.Step) | {"format", "time", "run"}),
+        ("generations", "generation", set(shown("generations", "generation.json"))),
+        ("benchmarks", "row", set(shown("benchmarks", "benchmarks.json")["rows"][0])),
+        ("faults", "row", set(shown("faults", "faults.json")["rows"][0])),
+        ("report", "verdict", {verdict.GOOD, verdict.WARNING, verdict.FAILED}),
+        ("report", "id", {question["id"] for question in shown("report")["questions"]}),
+    ],
+)
+def test_a_table_names_every_field_once(name: str, of: str, expected: set[str]) -> None:
+    assert sorted(table(name, of)) == sorted(expected)
+
+
+def test_what_differs_in_before_restore_are_fields_of_a_set() -> None:
+    assert set(table("before-restore", "field")) <= names(Manifest) | names(Source)
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "record"),
+    [
+        ("backup-set", "manifest.json", Manifest),
+        ("backup-set", "opening", Opening),
+        ("before-restore", "source", Source),
+    ],
+)
+def test_an_example_has_every_field(name: str, of: str, record: type) -> None:
+    assert set(shown(name, of)) == names(record)
+
+
+def test_every_source_and_probe_of_the_example_has_every_field() -> None:
+    sources = shown("backup-set", "manifest.json")["sources"].values()
+
+    assert all(set(source) == names(Source) for source in sources)
+    assert [set(probe) for source in sources for probe in source["probes"]] == [names(Probe)]
+
+
+def test_a_manifest_is_read_and_written_as_it_is_shown() -> None:
+    text = example("backup-set", "manifest.json")
+    manifest = sets.load_manifest(text.encode())
+
+    assert json.loads(sets.dump(manifest)) == json.loads(text)
+    assert manifest.id == set_id(manifest.started)
+    assert all(sets.check_source_name(name) == source.name for name, source in manifest.sources.items())
+    assert run_record.check_run(manifest.run)
+
+
+def test_another_format_of_a_manifest_is_refused() -> None:
+    with pytest.raises(ValueError, match="its format is 2"):
+        sets.load_manifest(json.dumps({**shown("backup-set", "manifest.json"), "format": 2}).encode())
+
+
+def test_a_listing_is_read_and_written_as_it_is_shown() -> None:
+    text = example("backup-set", "listing").encode()
+    listing = tree.load(text.splitlines())
+
+    assert tree.dump(listing) == text
+    shown_keys = {key for line in text.splitlines() for key in json.loads(line)}
+    assert shown_keys == names(Item)
+    assert list(listing) == sorted(listing, key=tree.raw)
+    assert {item.type for item in listing.values()} <= set(tree.TYPES.values())
+
+
+def test_the_types_of_a_listing_are_those_that_are_named() -> None:
+    row = next(line for line in page("backup-set").splitlines() if line.startswith("| `type` |"))
+
+    assert set(re.findall(r"`([\w-]+)`", row)) - {"type"} == set(tree.TYPES.values())
+
+
+@pytest.mark.parametrize("name", ["backup-set", "generations"])
+def test_sums_are_read_and_written_as_they_are_shown(name: str) -> None:
+    text = example(name, "SHA256SUMS", "text").encode()
+    sums = sets.load_sums(text)
+
+    assert b"".join(sets.sum_line(path, digest) for path, digest in sums.items()) == text
+
+
+def test_an_opening_is_read_and_written_as_it_is_shown(tmp_path: Path) -> None:
+    text = example("backup-set", "opening")
+    (tmp_path / sets.OPENING).write_text(text, "utf-8")
+
+    assert json.loads(sets.dump(sets.load_opening(tmp_path))) == json.loads(text)
+
+
+def test_a_source_of_before_restore_is_read_and_written_as_it_is_shown(tmp_path: Path) -> None:
+    stored = shown("before-restore", "source")
+    path = tmp_path / sets.SOURCES / f"{stored['name']}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(stored), "utf-8")
+
+    assert json.loads(sets.dump(sets.load_sources(tmp_path)[stored["name"]])) == stored
+
+
+def test_damage_is_read_and_written_as_it_is_shown(tmp_path: Path) -> None:
+    damage = shown("backup-set", ".damaged.json")
+    run = shown("backup-set", "opening")["run"]
+    (tmp_path / sets.DAMAGE).write_text(json.dumps(damage), "utf-8")
+    for name in damage:
+        (tmp_path / name).mkdir()
+        assert Area(tmp_path).damaged(name) == set(damage[name])
+    (tmp_path / sets.DAMAGE).unlink()
+
+    assert Lifecycle(Area(tmp_path), Effects()).note_damage(run, "verify", damage)
+    assert json.loads((tmp_path / sets.DAMAGE).read_bytes()) == damage
+
+
+def test_a_lease_is_read_and_written_as_it_is_shown(tmp_path: Path) -> None:
+    text = example("lease", ".lease.json")
+    stored = json.loads(text)
+    path = tmp_path / ".lease.json"
+    path.write_text(text, "utf-8")
+    leases = Leases(tmp_path, Effects(), lambda: stored["expires"] - stored["seconds"])
+
+    assert leases.current() == Lease(**{name: stored[name] for name in names(Lease)})
+    assert stored["expires_at"] == iso(stored["expires"])
+    with leases.claimed(stored["run"], stored["purpose"], stored["seconds"]):
+        written = json.loads(path.read_bytes())
+    assert written.keys() == stored.keys()
+    assert {**written, "host": stored["host"], "boot_id": stored["boot_id"]} == stored
+
+
+def test_a_run_record_is_read_and_written_as_it_is_shown(tmp_path: Path) -> None:
+    stored = shown("run-record")
+    (step,) = read_record(json.dumps(stored), stored["run"])
+    written = run_record.Step(**{name: stored[name] for name in names(run_record.Step)})
+    run_record.RunRecord(tmp_path, stored["run"]).append(written)
+
+    assert {"format": 1, "run": stored["run"], **step.dump()} == stored
+    assert {**json.loads((tmp_path / f"{stored['run']}.jsonl").read_bytes()), "time": stored["time"]} == stored
+
+
+def test_the_steps_of_a_report_are_those_of_a_run_record() -> None:
+    steps = [step for host in shown("report")["hosts"] for step in host["steps"]]
+
+    assert steps
+    assert [Step.load(step).dump() for step in steps] == steps
+
+
+def test_a_generation_is_named_by_its_time_and_its_sums() -> None:
+    generation = shown("generations", "generation.json")
+    digest = hashlib.sha256(example("generations", "SHA256SUMS", "text").encode()).hexdigest()
+
+    assert generation["id"] == f"{set_id(generation['taken'])}-{digest[:12]}"
+
+
+def results(name: str) -> list[Any]:
+    """The example of a page, and the file in docs once it has been written."""
+    written = DOCS / f"{name}.json"
+    files = [json.loads(written.read_bytes())] if written.exists() else []
+    return [shown(name, f"{name}.json"), *files]
+
+
+@pytest.mark.parametrize("benchmarks", results("benchmarks"))
+def test_benchmarks_hold_what_they_say(benchmarks: dict[str, Any]) -> None:
+    assert benchmarks.keys() == {"machine", "rows"}
+    for row in benchmarks["rows"]:
+        assert sorted(row) == sorted(table("benchmarks", "row"))
+        assert row["id"].startswith(tuple(f"{part}-" for part in PARTS))
+        assert (row["peer"] is None) == (row["ratio"] is None)
+        if row["peer"] is not None:
+            assert row["ratio"] == pytest.approx(row["ours"] / row["peer"], abs=0.01)
+        assert row["holds"] is ((row["ours"] if row["ratio"] is None else row["ratio"]) <= row["target"])
+
+
+@pytest.mark.parametrize("faults", results("faults"))
+def test_faults_say_what_was_seen(faults: dict[str, Any]) -> None:
+    assert faults.keys() == {"rows"}
+    for row in faults["rows"]:
+        assert sorted(row) == sorted(table("faults", "row"))
+        assert row["id"].startswith(tuple(f"{part}-" for part in PARTS))
+        assert row["exit"] is None or isinstance(row["exit"], int)
+        assert all(isinstance(row[field], str) and row[field] for field in ("injected", "message", "state"))
+        assert isinstance(row["holds"], bool)
+
+
+@pytest.mark.parametrize("name", ["benchmarks", "faults"])
+def test_no_row_is_there_twice(name: str) -> None:
+    for result in results(name):
+        ids = [row["id"] for row in result["rows"]]
+        assert sorted(ids) == sorted(set(ids))
