@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Callable
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, DiskFull
 
 if TYPE_CHECKING:
-    from ansible_collections.flatnet.ops.plugins.module_utils.http import Answer, Transport
+    from ansible_collections.flatnet.ops.plugins.module_utils.transport import Answer, Transport
 
 
 @dataclass(frozen=True)
@@ -163,17 +163,14 @@ def run(
     :param started: called once the program runs
     :raises CommandFailed: the program is missing, or ended with another code
     """
-    try:
-        process = subprocess.Popen(
-            _holding(_bound(argv) if bound else argv, held),
-            stdin=subprocess.PIPE if held is None else held,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-    except FileNotFoundError as error:
-        raise CommandFailed(
-            f"the program '{argv[0]}' was expected on this host and is not there: install it"
-        ) from error
+    if shutil.which(argv[0]) is None:
+        raise CommandFailed(f"the program '{argv[0]}' was expected on this host and is not there: install it")
+    process = subprocess.Popen(
+        _holding(_bound(argv) if bound else argv, held),
+        stdin=subprocess.PIPE if held is None else held,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     if started is not None:
         started()
     out, err = process.communicate(stdin if held is None else None)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import AdminApiOff, AgentMode, ServerError
-from ansible_collections.flatnet.ops.plugins.module_utils.http import Answer, Transport
+from ansible_collections.flatnet.ops.plugins.module_utils.transport import Answer, Transport
 
 
 class Prometheus:

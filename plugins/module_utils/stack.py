@@ -15,7 +15,7 @@ from typing import Callable
 
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects, run
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import NotReady, ServerError, UsageError
-from ansible_collections.flatnet.ops.plugins.module_utils.http import Transport
+from ansible_collections.flatnet.ops.plugins.module_utils.transport import Transport
 
 POLL_SECONDS = 0.5
 

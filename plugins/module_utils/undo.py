@@ -24,13 +24,15 @@ from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 STATE = Path("/var/lib/flatnet-ops")
 UNDO_DIRECTORY = STATE / "undo"
 
-# $1 the guard's directory, $2 seconds after which a run that still lives counts as stuck
+# $1 the guard's directory, $2 seconds after which a run that still lives counts as stuck; 66 says that the directory is gone.
 _WAIT = """
-[ -d "$1" ] || exit 0
 due='[ ! -e "$1/undo.sh" ] || sh "$1/undo.sh"'
-flock --close --conflict-exit-code 75 --wait "$2" "$1" sh -euc "$due; rm -rf \\"\\$1\\"" sh "$1" && exit 0
-[ "$?" = 75 ] && exec sh -euc "$due" sh "$1"
-exit 1
+flock --close --conflict-exit-code 75 --wait "$2" "$1/." sh -euc "$due; rm -rf \\"\\$1\\"" sh "$1"
+case $? in
+    0 | 66) ;;
+    75) exec sh -euc "$due" sh "$1" ;;
+    *) exit 1 ;;
+esac
 """
 
 
@@ -85,7 +87,7 @@ def undo_leftovers(effects: Effects, base: Path = UNDO_DIRECTORY) -> list[str]:
     :return: the guards that had something to undo
     """
     undone = []
-    for directory in sorted(base.glob("*/")):
+    for directory in sorted(path for path in base.glob("*") if path.is_dir()):
         # A guard that still lives may be quicker, and its directory gone.
         with suppress(FileNotFoundError), _opened(directory) as lock:
             try:

@@ -97,12 +97,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import NoSuchSet, ProbeDiffers
-from ansible_collections.flatnet.ops.plugins.module_utils.http import HAS_REQUESTS, RequestsTransport
 from ansible_collections.flatnet.ops.plugins.module_utils.probes import ask_prometheus
 from ansible_collections.flatnet.ops.plugins.module_utils.prometheus import Prometheus
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import AREAS, Area
+from ansible_collections.flatnet.ops.plugins.module_utils.transport import HAS_REQUESTS, RequestsTransport
 
 
 def ask(module: AnsibleModule) -> Outcome:

@@ -95,10 +95,10 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import NotReady
-from ansible_collections.flatnet.ops.plugins.module_utils.http import HAS_REQUESTS, RequestsTransport
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.stack import Service, Stack, not_running
+from ansible_collections.flatnet.ops.plugins.module_utils.transport import HAS_REQUESTS, RequestsTransport
 
 # One readiness request may hang while a service starts.
 REQUEST_SECONDS = 5

@@ -131,7 +131,6 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
-from ansible_collections.flatnet.ops.plugins.module_utils.http import HAS_REQUESTS, RequestsTransport
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
 from ansible_collections.flatnet.ops.plugins.module_utils.prometheus import Prometheus
 from ansible_collections.flatnet.ops.plugins.module_utils.prometheus_snapshot import (
@@ -143,6 +142,7 @@ from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcom
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import AREAS, Area
+from ansible_collections.flatnet.ops.plugins.module_utils.transport import HAS_REQUESTS, RequestsTransport
 
 
 def save(module: AnsibleModule) -> Outcome:

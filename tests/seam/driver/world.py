@@ -18,10 +18,10 @@ from pathlib import Path
 
 from ansible_collections.flatnet.ops.plugins.module_utils import tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects, run
-from ansible_collections.flatnet.ops.plugins.module_utils.http import Answer
 from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import JOURNALS
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import DAY, Lifecycle
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area
+from ansible_collections.flatnet.ops.plugins.module_utils.transport import Answer
 from ansible_collections.flatnet.ops.plugins.module_utils.undo import UNDO_DIRECTORY
 
 from tests.seam.driver.stop import until

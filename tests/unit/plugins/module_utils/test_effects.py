@@ -77,7 +77,7 @@ def test_a_directory_that_exists_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_is_durable_before_it_has_its_name(tmp_path: Path) -> None:
     announced = log_of(lambda effects: effects.write(tmp_path / "m", b"words"))
 
-    assert [kind for kind, _ in announced] == ["write", "fsync", "rename", "fsync-directory"]
+    assert [kind for kind, _target in announced] == ["write", "fsync", "rename", "fsync-directory"]
     assert announced[1] == ("fsync", ".m.new")
     assert (tmp_path / "m").read_bytes() == b"words"
     assert (tmp_path / "m").stat().st_mode & 0o7777 == 0o400
@@ -131,7 +131,8 @@ def test_a_full_disk_is_named_with_what_is_free_and_the_old_file_stays(tmp_path:
 
     path = os.pathsep.join(sys.path)
     python = [sys.executable, "-c", FILL_A_DISK, str(tmp_path)]
-    done = subprocess.run([*argv, *python], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([*argv, *python], env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     message, left = done.stdout.splitlines()
@@ -198,16 +199,14 @@ def test_an_effect_that_is_stopped_has_not_happened(tmp_path: Path) -> None:
         "run": lambda effects: effects.run(["rm", str(tmp_path / "file")]),
     }
 
+    def stop(_effect: Effect) -> None:
+        raise Stopped
+
     for kind, change in changes.items():
-        seen: list[Effect] = []
-
-        def watch(effect: Effect, seen: list[Effect] = seen) -> None:
-            seen.append(effect)
-            raise Stopped
-
+        effects = Effects(stop)
         with pytest.raises(Stopped):
-            change(Effects(watch))
-        assert [effect.kind for effect in seen] == [kind]
+            change(effects)
+        assert [effect.kind for effect in effects.log] == [kind]
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

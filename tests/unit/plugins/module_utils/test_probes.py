@@ -24,7 +24,7 @@ def test_questions_are_asked_again_as_they_were_asked() -> None:
 
     assert asked == [Asked("up", 1.0, "9", "9"), Asked("down", 2.0, "9.0", "9")]
     assert [one.same for one in asked] == [True, False]
-    assert [params for _, _, params in server.asked] == [
+    assert [params for _method, _path, params in server.asked] == [
         {"query": "up", "time": "1.000"},
         {"query": "down", "time": "2.000"},
     ]

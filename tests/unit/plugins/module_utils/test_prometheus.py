@@ -96,5 +96,5 @@ def test_more_than_one_number_is_refused(answer: tuple[int, Any], words: str) ->
 def test_a_refusal_says_what_to_do(answer: tuple[int, Any], error: type[OpsError], words: str) -> None:
     with pytest.raises(OpsError, match=words) as caught:
         prometheus(Server({SNAPSHOT: answer})).snapshot()
-    assert type(caught.value) is error
+    assert caught.type is error
     assert f"POST http://h:9090{SNAPSHOT}" in str(caught.value)

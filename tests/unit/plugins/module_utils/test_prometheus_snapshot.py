@@ -138,7 +138,7 @@ def test_at_most_ten_blocks_are_asked_about_and_the_last_settled_hour(blocks: in
 
     probes = list(saver(server)._ask(there, 9999))
     assert probes == [*(Probe(SERIES, number * 2 + 0.5, "9") for number in asked), Probe(SCRAPES, 9999, "9")]
-    assert {method for method, _, _ in server.asked} == {"GET"}
+    assert {method for method, _path, _params in server.asked} == {"GET"}
 
 
 def test_our_own_questions_may_have_no_answer() -> None:

@@ -571,7 +571,7 @@ def test_what_goes_is_renamed_before_it_is_removed(backups: Backups) -> None:
 
 
 def test_days_that_are_over_go(backups: Backups) -> None:
-    names = [backups.back_up(journal=b"words") for _ in range(3)]
+    names = [backups.back_up(journal=b"words") for _turn in range(3)]
     damaged = backups.back_up(journal=b"words")
     backups.lifecycle().note_damage(RUN, "verify", {damaged: [f"{NOTES}/journal"]})
 
@@ -583,7 +583,7 @@ def test_days_that_are_over_go(backups: Backups) -> None:
 
 @pytest.mark.parametrize("keep_days", [0, -1])
 def test_the_last_good_set_never_goes(backups: Backups, keep_days: int) -> None:
-    names = [backups.back_up(a_source()) for _ in range(2)]
+    names = [backups.back_up(a_source()) for _turn in range(2)]
     effects = Effects()
     lifecycle = backups.lifecycle(effects=effects)
 

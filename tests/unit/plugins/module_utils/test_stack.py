@@ -86,7 +86,7 @@ def test_a_stack_is_up_when_the_last_service_is(project: Path) -> None:
         return now
 
     assert stack(project, server).wait(READY, 60, clock) == 25
-    assert [path for _, path, _ in server.asked] == ["/prometheus", "/alertmanager", "/alertmanager"]
+    assert [path for _method, path, _params in server.asked] == ["/prometheus", "/alertmanager", "/alertmanager"]
 
 
 @pytest.mark.parametrize(

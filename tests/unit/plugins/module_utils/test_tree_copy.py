@@ -204,7 +204,7 @@ def test_the_containers_rest_for_the_second_copy_alone(origin: Path, tmp_path: P
 
 
 def test_what_is_unchanged_is_shared(origin: Path, tmp_path: Path) -> None:
-    previous, _ = earlier(origin)
+    previous, _set = earlier(origin)
     everything = content(origin)
     grow(origin, {"new": b"new"})
     rewrite(origin / "other")
@@ -231,7 +231,7 @@ def test_a_second_copy_of_the_same_tree_shares_it_all(origin: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("live", [True, False])
 def test_a_change_under_the_same_size_and_time_is_not_shared(origin: Path, tmp_path: Path, live: bool) -> None:
-    previous, _ = earlier(origin)
+    previous, _set = earlier(origin)
     rewrite(origin / "journal")
     copy = TreeCopy(Effects(), origin, tmp_path / "copy", previous)
     copied = copy.take_live(rest()) if live else copy.take_resting()
@@ -243,7 +243,7 @@ def test_a_change_under_the_same_size_and_time_is_not_shared(origin: Path, tmp_p
 
 
 def test_a_tree_whose_files_never_change_may_be_touched(origin: Path, tmp_path: Path) -> None:
-    previous, _ = earlier(origin)
+    previous, _set = earlier(origin)
     rewrite(origin / "journal")
     TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting(touched_counts=False)
 
@@ -251,7 +251,7 @@ def test_a_tree_whose_files_never_change_may_be_touched(origin: Path, tmp_path: 
 
 
 def test_what_was_copied_afresh_is_not_copied_again(origin: Path, tmp_path: Path) -> None:
-    previous, _ = earlier(origin)
+    previous, _set = earlier(origin)
     grow(origin, {"other": b"longer than it was before"})
     effects = Effects()
     TreeCopy(effects, origin, tmp_path / "copy", previous).take_resting()
@@ -265,7 +265,7 @@ def limited(add_program: AddProgram, bytes: int) -> None:
 
 
 def test_nobody_else_sees_a_copy_in_the_making(origin: Path, tmp_path: Path, add_program: AddProgram) -> None:
-    previous, _ = earlier(origin)
+    previous, _set = earlier(origin)
     modes: list[int] = []
     effects = during(lambda: modes.append((tmp_path / "copy").stat().st_mode & 0o7777))
     TreeCopy(effects, origin, tmp_path / "copy", previous).take_resting()
@@ -280,7 +280,7 @@ def test_nobody_else_sees_a_copy_in_the_making(origin: Path, tmp_path: Path, add
 
 
 def test_a_change_at_rest_does_not_reach_the_earlier_copy(origin: Path, tmp_path: Path) -> None:
-    previous, _ = earlier(origin)
+    previous, _set = earlier(origin)
     everything = content(previous.path)
 
     @contextmanager
@@ -400,7 +400,7 @@ def needs(copy: TreeCopy) -> int:
 def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     origin = grow(tmp_path / "origin", {"big": os.urandom(1 << 20)})
     os.sync()
-    previous, _ = earlier(origin)
+    previous, _set = earlier(origin)
     # No room is free on the kernel's own file system.
     full = Path("/proc/flatnet-copy")
     effects = Effects()

@@ -90,4 +90,4 @@ def test_a_block_that_does_not_describe_itself_is_no_block(tmp_path: Path, damag
 
     with pytest.raises(ValueError, match=r"description of a block|describes block x"):
         tsdb.blocks(tmp_path)
-    assert [path for path, _ in tsdb.verify(tmp_path)] == [f"{FIRST}/meta.json"]
+    assert [path for path, _what in tsdb.verify(tmp_path)] == [f"{FIRST}/meta.json"]

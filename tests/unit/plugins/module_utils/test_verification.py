@@ -172,7 +172,7 @@ def test_sets_that_share_a_damaged_file_are_named(backups: Backups) -> None:
 def test_each_set_shares_only_what_it_has_of_the_damage(backups: Backups) -> None:
     odd = "not\udcffutf8"
     first = backups.back_up(journal=b"words", **{odd: b"x"})
-    second, third = (backups.back_up(journal=b"changed", **{odd: b"x"}) for _ in range(2))
+    second, third = (backups.back_up(journal=b"changed", **{odd: b"x"}) for _turn in range(2))
     rewrite(backups.area().path(third) / NOTES / odd)
     rewrite(backups.area().path(third) / JOURNAL)
 
@@ -181,7 +181,7 @@ def test_each_set_shares_only_what_it_has_of_the_damage(backups: Backups) -> Non
 
 
 def test_damage_of_one_set_alone_is_shared_with_none(backups: Backups) -> None:
-    names = [backups.back_up(journal=b"words") for _ in range(2)]
+    names = [backups.back_up(journal=b"words") for _turn in range(2)]
     in_secret(backups.area().path(names[0]) / NOTES, lambda data: (data / "journal").unlink())
 
     verification = verify(backups.area(), names[0])

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from ansible_collections.flatnet.ops.plugins.module_utils import http
+from ansible_collections.flatnet.ops.plugins.module_utils import transport as transport_module
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import ServerError
-from ansible_collections.flatnet.ops.plugins.module_utils.http import Answer, RequestsTransport
+from ansible_collections.flatnet.ops.plugins.module_utils.transport import Answer, RequestsTransport
 
 pytestmark = pytest.mark.unit
 
@@ -62,7 +62,7 @@ def test_an_answer_is_what_the_server_said(url: str, method: str, path: str, sta
 
 
 def test_a_transport_is_made_without_the_library_which_only_a_request_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(http, "requests")
+    monkeypatch.delattr(transport_module, "requests")
 
     transport = RequestsTransport(5)
     with pytest.raises(NameError, match="requests"):
