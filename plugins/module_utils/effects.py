@@ -72,6 +72,7 @@ class Effects:
                 self._announce("fsync", beside)
                 os.fsync(file.fileno())
         except OSError as error:
+            beside.unlink(missing_ok=True)
             if error.errno != errno.ENOSPC:
                 raise
             raise DiskFull(disk_full(path, str(error))) from error
@@ -125,7 +126,7 @@ class Effects:
         """Run a command that changes something; announced once more when it has begun.
 
         :param held: an open file, as of a lock, that stays open until the command ends, also when this process is killed
-        :param bound: the command ends together with this process, also when this process is killed
+        :param bound: the command ends together with this process, also when this process is killed; not with ``held``
         """
         self._announce("run", " ".join(argv))
         return run(argv, stdin, expect, held, bound, started=lambda: self._announce("run-begun", " ".join(argv)))

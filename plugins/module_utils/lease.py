@@ -15,13 +15,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable
 
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
-from ansible_collections.flatnet.ops.plugins.module_utils.errors import Evicted, LeaseHeld
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import DiskFull, Evicted, LeaseHeld
 from ansible_collections.flatnet.ops.plugins.module_utils.times import iso
 
 FORMAT = 1
@@ -43,9 +43,14 @@ class Lease:
     expires: float
     format: int = FORMAT
 
+    def belongs_to(self, run: str) -> bool:
+        """It is this run's, on this host."""
+        return (self.run, self.host) == (run, os.uname().nodename)
+
     def lapsed(self, now: float, boot_id: str) -> bool:
         """Its run cannot be alive any more, or has been silent too long."""
-        return self.boot_id != boot_id or now >= self.expires or self.expires - now > 2 * self.seconds
+        booted = self.host == os.uname().nodename and self.boot_id != boot_id
+        return booted or now >= self.expires or self.expires - now > 2 * self.seconds
 
 
 class Leases:
@@ -62,15 +67,19 @@ class Leases:
         """The lease as it stands, if any."""
         try:
             stored = json.loads(self._path.read_text(encoding="utf-8"))
+            return Lease(**{name: value for name, value in stored.items() if name != "expires_at"})
         except FileNotFoundError:
             return None
-        stored.pop("expires_at")
-        return Lease(**stored)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise LeaseHeld(
+                f"{self._path} was expected to say which run holds the backup directory, and cannot be read ({error}): make sure"
+                " that no run is at work, remove the file, and run again"
+            ) from error
 
     def refusal(self, run: str) -> str | None:
         """Why this run may not take the lease now, in one sentence; None if it may."""
         lease, now = self.current(), self._clock()
-        if lease is None or lease.run == run or lease.lapsed(now, self._boot_id):
+        if lease is None or lease.belongs_to(run) or lease.lapsed(now, self._boot_id):
             return None
         return (
             f"the backup directory {self._path.parent} was expected to be free, and run {lease.run} ({lease.purpose} on"
@@ -79,18 +88,36 @@ class Leases:
         )
 
     @contextmanager
-    def claimed(self, run: str, purpose: str, seconds: int) -> Iterator[None]:
+    def claimed(self, run: str, purpose: str, seconds: int, make_room: Callable[[], object] = list) -> Iterator[None]:
         """Take the lease for a run and work under it.
 
+        :param make_room: what to do where the disk is too full for the lease itself
         :raises LeaseHeld: another run has it, or works right now
         """
         with self._locked():
             refusal = self.refusal(run)
             if refusal:
                 raise LeaseHeld(refusal)
-            self._renew(run, purpose, seconds)
+            try:
+                self._renew(run, purpose, seconds)
+            except DiskFull:
+                make_room()
+                self._renew(run, purpose, seconds)
             yield
             self._renew_if_there()
+
+    @contextmanager
+    def visited(self, run: str, purpose: str, make_room: Callable[[], object]) -> Iterator[None]:
+        """Work under the lease, and give it back unless the run had it before.
+
+        :raises LeaseHeld: another run has it, or works right now
+        """
+        lease = self.current()
+        stays = lease is not None and lease.belongs_to(run)
+        with self.claimed(run, purpose, DEFAULT_SECONDS, make_room):
+            yield
+            if not stays:
+                self.release()
 
     @contextmanager
     def renewed(self, run: str) -> Iterator[None]:
@@ -100,15 +127,23 @@ class Leases:
         """
         with self._locked():
             lease = self.current()
-            if lease is None or lease.run != run:
-                holder = f"run {lease.run} ({lease.purpose} on {lease.host})" if lease else "nobody"
+            if lease is None:
                 raise Evicted(
-                    f"run {run} was expected to hold the lease of {self._path.parent}, and {holder} holds it: this run"
-                    " was silent too long and must not go on; nothing of it counts, run again from the start"
+                    f"run {run} was expected to hold the lease of {self._path.parent}, and nobody holds it: it was given back"
+                    " or removed; nothing of this run counts, run again from the start"
                 )
-            self._renew(run, lease.purpose, lease.seconds)
+            if not lease.belongs_to(run):
+                raise Evicted(
+                    f"run {run} was expected to hold the lease of {self._path.parent}, and run {lease.run} ({lease.purpose} on"
+                    f" {lease.host}) holds it: this run was silent too long and must not go on; nothing of it counts, run again"
+                    " from the start"
+                )
+            # On a full disk the lease is as old as its last renewal, and what makes room or puts things back goes on.
+            with suppress(DiskFull):
+                self._renew(run, lease.purpose, lease.seconds)
             yield
-            self._renew_if_there()
+            with suppress(DiskFull):
+                self._renew_if_there()
 
     def release(self) -> None:
         """Give the lease back; called while working under it."""

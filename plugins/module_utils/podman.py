@@ -40,6 +40,11 @@ class Container:
         """Its processes run now."""
         return self.status == "running"
 
+    @property
+    def at_rest(self) -> bool:
+        """It has no processes."""
+        return self.status in ("configured", "created", "exited", "initialized", "stopped")
+
     def host_path(self, inside: Path) -> Path | None:
         """Where on the host a path inside the container lies, if a mount covers it."""
         for mount in sorted(self.mounts, key=lambda mount: len(mount.destination.parts), reverse=True):
@@ -82,13 +87,15 @@ class Podman:
 
     def using(self, path: Path) -> list[Container]:
         """The containers that mount this path, something below it, or a directory above it."""
+        wanted = path.resolve()
+
+        def touches(source: Path) -> bool:
+            return source == wanted or source in wanted.parents or wanted in source.parents
+
         return [
             container
             for container in self.containers()
-            if any(
-                mount.source == path or mount.source in path.parents or path in mount.source.parents
-                for mount in container.mounts
-            )
+            if any(touches(mount.source.resolve()) for mount in container.mounts)
         ]
 
 

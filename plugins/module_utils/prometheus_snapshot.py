@@ -33,9 +33,11 @@ SERIES = 'count({__name__=~".+"})'
 SCRAPES = "sum(count_over_time(up[1h]))"
 # A scrape is stored some seconds after the instant it is stamped with; older answers do not change any more.
 SETTLED_SECONDS = 30
-BLOCKS_ASKED = 10
+BLOCKS_ASKED = 50
 # A server whose client has died goes on with its snapshot: only after this much silence it is done.
 QUIET_SECONDS = 5
+# What Prometheus does where nothing is said: 15 days.
+DEFAULT_RETENTION_MS = 15 * 86400 * 1000
 # Copying a snapshot out may take long; it costs nothing until compaction replaces its blocks.
 GUARD_SECONDS = 86400
 
@@ -124,7 +126,7 @@ class PrometheusSnapshot:
                 )
             self._check(snapshot)
             blocks = tsdb.blocks(snapshot)
-            probes = tuple(self._ask(blocks, asked_at - SETTLED_SECONDS))
+            probes = tuple(self._ask(self._lasting(blocks), asked_at - SETTLED_SECONDS))
             target = filling.place(SOURCE)
             copy = TreeCopy(self._effects, snapshot, target, filling.previous(SOURCE))
             # Blocks never change under one name, and every snapshot touches them by linking to them.
@@ -157,6 +159,12 @@ class PrometheusSnapshot:
                 f"the snapshot of {self._server.url} was expected to hold whole blocks, and {broken[0]}"
                 f" ({len(broken)} such files): Prometheus' own data is damaged; look at its log, earlier sets are untouched"
             )
+
+    def _lasting(self, blocks: Sequence[tsdb.Block]) -> list[tsdb.Block]:
+        """The blocks that a server with these flags keeps when it starts on them."""
+        keeps = tsdb.milliseconds(self._server.flags().get("storage.tsdb.retention.time", "0s")) or DEFAULT_RETENTION_MS
+        newest = max((block.max_time for block in blocks), default=0)
+        return [block for block in blocks if block.max_time > newest - keeps]
 
     def _ask(self, blocks: Sequence[tsdb.Block], settled: float) -> Iterator[Probe]:
         for question in self._questions:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flatnet.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import OpsError, UsageError
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RunRecord, Step
 from ansible_collections.flatnet.ops.plugins.module_utils.undo import STATE
 
@@ -39,7 +39,10 @@ def carry_out(module: AnsibleModule, step: str, work: Callable[[], Outcome]) -> 
     :param work: does everything, and raises :class:`OpsError`
     """
     began = time.monotonic()
-    record = RunRecord(RECORDS, None if module.check_mode else module.params["run"])
+    try:
+        record = RunRecord(RECORDS, None if module.check_mode else module.params["run"])
+    except ValueError as error:
+        module.fail_json(msg=str(error), error=UsageError.__name__)
     name = module._name.rpartition(".")[2]
     try:
         outcome = work()

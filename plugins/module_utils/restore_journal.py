@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class Journal:
     """How far the restore of one source has come."""
 
     run: str
+    root: str
     source: str
     area: str
     set_id: str
@@ -61,7 +63,8 @@ class Journal:
             for name in self.containers
         ]
         back = [f"if [ -e {target} ]; then mv -T {target} {beside}; fi", f"mv -T {old} {target}"]
-        return [f"if [ -e {old} ]; then", *stop, *back, "fi", *start]
+        # Whatever fails, nobody stays stopped.
+        return ["start() {", ":", *start, "}", "trap start EXIT", f"if [ -e {old} ]; then", *stop, *back, "fi"]
 
 
 class Journals:
@@ -102,7 +105,7 @@ class Journals:
                 return (
                     f"no restore was expected to be under way, and the one of {journal.source} from set {journal.set_id} (run"
                     f" {journal.run}) was neither confirmed nor undone; the data before it is in {journal.old}: run playbook"
-                    " flatnet.ops.restore again, which undoes it first"
+                    " flatnet.ops.restore again, which undoes it first and keeps what was written since"
                 )
         return None
 
@@ -110,12 +113,17 @@ class Journals:
         """Work on a restored tree under a guard."""
         return guarded(self._effects, "restore", SWAP_SECONDS, self._undo_directory)
 
-    def put_back(self, journal: Journal) -> None:
-        """Undo a restore that is not confirmed."""
+    def put_back(self, journal: Journal, keep: Callable[[Path], object] | None = None) -> None:
+        """Undo a restore that is not confirmed.
+
+        :param keep: stores the restored tree, which somebody may have written to, before it is removed
+        """
         if journal.phase in (SWAPPING, SWAPPED):
             with self.guarded() as guard:
                 guard.promise(journal.undo())
             self._effects.sync_directory(Path(journal.target).parent)
+        if keep is not None and journal.beside.exists():
+            keep(journal.beside)
         if journal.beside.exists():
             self._effects.remove_tree(journal.beside)
         self.forget(journal)
@@ -126,21 +134,25 @@ class Journals:
             self._effects.remove_tree(journal.old)
         self.forget(journal)
 
-    def settle(self, journal: Journal) -> None:
-        """Finish or undo what a dead run has left."""
+    def settle(self, journal: Journal, keep: Callable[[Path], object]) -> None:
+        """Finish or undo what a dead run has left; a restored tree that was in use is kept."""
         if journal.phase == CONFIRMED:
             self.discard_old(journal)
         else:
-            self.put_back(journal)
+            self.put_back(journal, keep if journal.phase == SWAPPED else None)
 
-    def clear(self) -> list[str]:
+    def clear(self, root: Path) -> list[str]:
         """Settle what dead runs have left, but for restored trees that are in use: only a restore decides about them.
 
+        :param root: the backup directory whose lease is held; restores from another one may be alive
         :return: what was settled, in words
         """
-        left = [journal for journal in self.all() if journal.phase != SWAPPED]
+        left = [journal for journal in self.all() if journal.phase != SWAPPED and journal.root == str(root)]
         for journal in left:
-            self.settle(journal)
+            if journal.phase == CONFIRMED:
+                self.discard_old(journal)
+            else:
+                self.put_back(journal)
         return [f"{journal.phase} restore cleared: {journal.source}" for journal in left]
 
     def _path(self, source: str) -> Path:

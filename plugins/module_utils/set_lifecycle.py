@@ -74,14 +74,13 @@ def shrink_refusal(source: Source, previous: Source | None, limit_percent: float
 def doomed(all_ids: Sequence[str], good: Collection[str], keep_days: int) -> list[str]:
     """The sets that retention removes; age is in the name, never in mtime.
 
-    Kept are the newest good set of each of the last ``keep_days`` days that have one. Sets found damaged stay as long
-    as they are younger than the oldest set kept; without a good set nothing goes.
+    Kept are the newest good set of each of the last ``keep_days`` days that have one. Sets found damaged go only when
+    they are older than all of these, and there are as many: until then they may be the best there is.
     """
     newest_of_day = {name[:8]: name for name in sorted(good)}
     kept = sorted(newest_of_day.values())[-keep_days:]
-    if not kept:
-        return []
-    return [name for name in all_ids if name not in kept and (name in good or name < kept[0])]
+    replaced = len(kept) == keep_days
+    return [name for name in all_ids if name not in kept and (name in good or (replaced and name < kept[0]))]
 
 
 class Lifecycle:
@@ -126,11 +125,11 @@ class Lifecycle:
         :raises RestorePending: a restored tree is in use, and was neither confirmed nor undone
         """
         self._check_root()
-        with self._leases.claimed(run, purpose, lease_seconds):
+        with self._leases.claimed(run, purpose, lease_seconds, self._make_room):
             try:
                 self._check_clock()
-                recovered = self._recover()
                 self._check_restores()
+                recovered = self._recover()
             except OpsError:
                 self._leases.release()
                 raise
@@ -191,7 +190,7 @@ class Lifecycle:
         :return: the name of the set, if there was one
         """
         lease = self._leases.current()
-        if lease is None or lease.run != run:
+        if lease is None or not lease.belongs_to(run):
             return None
         with self._leases.renewed(run):
             mine = self.opened(run)
@@ -221,30 +220,39 @@ class Lifecycle:
         :raises LeaseHeld: another run is at work
         """
         self._check_keep_days(keep_days)
-        with self._leases.claimed(run, purpose, DEFAULT_SECONDS):
+        with self._leases.visited(run, purpose, self._make_room):
             leftovers = self._recover()
             removed = self.doomed(keep_days)
             for name in removed:
                 self._remove(self._area.path(name))
-            self._leases.release()
         return Pruned(tuple(self._area.ids()), tuple(removed), tuple(leftovers))
 
-    def note_damage(self, run: str, purpose: str, damage: Mapping[str, Collection[str]]) -> bool:
+    def noted(self, damage: Mapping[str, Collection[str]], verified: str | None) -> dict[str, frozenset[str]]:
+        """What is known to be damaged once a verification has ended, by set.
+
+        :param damage: paths by set
+        :param verified: the set that was read whole: only what was found now counts there
+        """
+        known = {name: self._area.damaged(name) for name in self._area.ids() if name != verified}
+        return {name: known.get(name, frozenset()) | frozenset(damage.get(name, ())) for name in self._area.ids()}
+
+    def note_damage(
+        self, run: str, purpose: str, damage: Mapping[str, Collection[str]], verified: str | None = None
+    ) -> bool:
         """Remember damaged files, so that no set counts as good that has one and no backup links to it.
 
         :param damage: paths by set
-        :return: something was not known before
+        :param verified: the set that was read whole
+        :return: something was not known before, or is not so any more
         """
-        known = {name: self._area.damaged(name) for name in self._area.ids()}
-        noted = {name: paths | set(damage.get(name, ())) for name, paths in known.items()}
-        if noted == known:
+        noted = self.noted(damage, verified)
+        if noted == {name: self._area.damaged(name) for name in noted}:
             return False
         content = {name: sorted(paths) for name, paths in noted.items() if paths}
-        with self._leases.claimed(run, purpose, DEFAULT_SECONDS):
+        with self._leases.visited(run, purpose, self._make_room):
             self._effects.write(
                 self._area.directory / sets.DAMAGE, json.dumps(content, indent=1).encode("ascii") + b"\n"
             )
-            self._leases.release()
         return True
 
     def _guarded(
@@ -255,7 +263,7 @@ class Lifecycle:
         limit_percent: float,
         forced: Collection[str],
     ) -> dict[str, Source]:
-        baseline = self._last_good()
+        baseline = self._baseline()
         guarded = {}
         missing = [name for name in expected if name not in sources]
         if missing or not sources:
@@ -274,11 +282,11 @@ class Lifecycle:
             guarded[name] = replace(source, guard=guard)
         return guarded
 
-    def _last_good(self) -> dict[str, Source]:
-        """Each source as the newest good set that has it holds it."""
+    def _baseline(self) -> dict[str, Source]:
+        """Each source as the newest set that has it describes it; a file damaged since does not make it smaller."""
         area = Area(self._area.root)
         known: dict[str, Source] = {}
-        for name in area.good_ids():
+        for name in area.readable_ids():
             known.update(area.manifest(name).sources)
         return known
 
@@ -367,10 +375,13 @@ class Lifecycle:
     def _recover(self) -> list[str]:
         """Put right what runs left that hold the lease no more."""
         recovered = [f"undone: {name}" for name in undo_leftovers(self._effects, self._undo_directory)]
-        recovered.extend(self._journals.clear())
-        for area in (Area(self._area.root, name) for name in sets.AREAS):
-            recovered.extend(Lifecycle(area, self._effects, self._clock)._clear())
-        return recovered
+        recovered.extend(self._journals.clear(self._area.root))
+        return [*recovered, *self._make_room()]
+
+    def _make_room(self) -> list[str]:
+        """Remove, or complete, the sets that dead runs have left; also what makes room on a full disk."""
+        areas = (Area(self._area.root, name) for name in sets.AREAS)
+        return [words for area in areas for words in Lifecycle(area, self._effects, self._clock)._clear()]
 
     def _clear(self) -> Iterator[str]:
         for removed in self._area.directory.glob(".removed-*"):
@@ -394,7 +405,10 @@ class Lifecycle:
         return f"removed: {partial}"
 
     def _remove_strays(self, partial: Path, sources: Collection[str]) -> None:
-        """Remove copies that their run did not finish."""
+        """Remove copies, and listings, that their run did not finish."""
+        for listing in (partial / sets.LISTINGS).rglob("*.jsonl"):
+            if listing not in [sets.listing_path(partial, name) for name in sources]:
+                self._effects.unlink(listing)
         for top in [path for path in partial.iterdir() if path.is_dir() and path.name[0] != "."]:
             if top.name in sources or top.name == sets.LISTINGS.name:
                 continue

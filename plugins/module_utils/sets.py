@@ -108,7 +108,7 @@ def check_source_name(name: str) -> str:
 
     :raises UsageError: it could leave the set
     """
-    if not _SOURCE.fullmatch(name):
+    if not _SOURCE.fullmatch(name) or name.partition("/")[0] == LISTINGS.name:
         raise UsageError(
             f"source '{name}' was expected to be named like 'prometheus' or 'volumes/app_data': lower-case kind, then at"
             " most one '/' and a name of letters, digits, '_', '.', '-'"
@@ -132,7 +132,8 @@ class Area:
         """The complete sets, oldest first."""
         if not self.directory.is_dir():
             return []
-        return sorted(path.name for path in self.directory.iterdir() if _ID.fullmatch(path.name) and path.is_dir())
+        there = (path for path in self.directory.iterdir() if _ID.fullmatch(path.name))
+        return sorted(path.name for path in there if path.is_dir() and not path.is_symlink())
 
     def partials(self) -> list[str]:
         """The sets that were begun and not committed."""
@@ -172,22 +173,31 @@ class Area:
         path = self.path(set_id) / MANIFEST
         try:
             return load_manifest(path.read_bytes())
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise SetDamaged(
                 f"{path} was expected to be the manifest of a set in format {FORMAT}, and is not ({error}): use another set"
             ) from error
 
     def damaged(self, set_id: str) -> frozenset[str]:
         """The paths of a set that a verification found damaged."""
+        path = self.directory / DAMAGE
         try:
-            noted = json.loads((self.directory / DAMAGE).read_bytes())
+            return frozenset(json.loads(path.read_bytes()).get(set_id, ()))
         except FileNotFoundError:
             return frozenset()
-        return frozenset(noted.get(set_id, ()))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise SetDamaged(
+                f"{path} was expected to say what verifications have found damaged, and cannot be read ({error}): remove it, and"
+                " verify the sets again"
+            ) from error
 
     def good_ids(self) -> list[str]:
         """The complete sets whose manifest can be read and that no verification found damaged, oldest first."""
-        return [set_id for set_id in self.ids() if not self.damaged(set_id) and self._readable(set_id)]
+        return [set_id for set_id in self.readable_ids() if not self.damaged(set_id)]
+
+    def readable_ids(self) -> list[str]:
+        """The complete sets whose manifest can be read, oldest first."""
+        return [set_id for set_id in self.ids() if self._readable(set_id)]
 
     def _readable(self, set_id: str) -> bool:
         try:

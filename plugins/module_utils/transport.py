@@ -62,7 +62,10 @@ class RequestsTransport:
 
     @cached_property
     def _session(self) -> requests.Session:
-        return requests.Session()
+        session = requests.Session()
+        # A proxy of the host's leads to other machines.
+        session.trust_env = False
+        return session
 
     def request(self, method: str, url: str, params: Mapping[str, str] | None = None) -> Answer:
         """Send and wait for the whole answer.

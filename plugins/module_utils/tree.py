@@ -18,6 +18,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def unshown(path: str) -> str:
         code = escape.group(1)
         return {"\\": "\\", "n": "\n", "r": "\r"}.get(code) or text(bytes([int(code[1:], 16)]))
 
-    return re.sub(r"\\(x[0-9a-f]{2}|.)", byte, path)
+    return re.sub(r"\\(x[0-9a-f]{2}|[\\nr])", byte, path)
 
 
 def scan(root: Path) -> Scan:
@@ -71,16 +72,15 @@ def scan(root: Path) -> Scan:
     pending = [b""]
     while pending:
         relative = pending.pop()
-        with os.scandir(os.path.join(top, relative) if relative else top) as entries:
+        # Whoever uses the tree may remove a name at any moment; but the tree itself has to be there.
+        tolerated = suppress(FileNotFoundError) if relative else nullcontext()
+        with tolerated, os.scandir(os.path.join(top, relative) if relative else top) as entries:
             for entry in entries:
                 name = relative + b"/" + entry.name if relative else entry.name
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                found[name] = status
-                if stat.S_ISDIR(status.st_mode):
-                    pending.append(name)
+                with suppress(FileNotFoundError):
+                    found[name] = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(found[name].st_mode):
+                        pending.append(name)
     return found
 
 
@@ -208,12 +208,18 @@ def count(root: Path) -> Totals:
     return Totals(files=len(files), entries=len(found), bytes=sum(inodes.values()))
 
 
-def list_tree(root: Path, known: Mapping[bytes, str], origins: Scan | None = None) -> dict[str, Item]:
+def list_tree(
+    root: Path,
+    known: Mapping[bytes, str],
+    origins: Scan | None = None,
+    unreadable: dict[str, str] | None = None,
+) -> dict[str, Item]:
     """Read a whole tree: every name, its metadata, and the SHA-256 of every file.
 
     :param root: the tree
     :param known: sums that need no reading, by name
     :param origins: the tree that this one was copied from; its inode and change time are kept with each file
+    :param unreadable: takes in the files that cannot be read, and why; without it the first one is an error
     """
     found = scan(root)
     top = os.fsencode(root)
@@ -227,8 +233,18 @@ def list_tree(root: Path, known: Mapping[bytes, str], origins: Scan | None = Non
             groups[status.st_ino] = groups.get(status.st_ino, 0) + 1
         if name not in known:
             unread.setdefault(status.st_ino, name)
+
+    def digest(name: bytes) -> str | None:
+        try:
+            return sha256(os.path.join(top, name))
+        except OSError as error:
+            if unreadable is None:
+                raise
+            unreadable[text(name)] = error.strerror or str(error)
+            return None
+
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        sums = dict(zip(unread, pool.map(lambda name: sha256(os.path.join(top, name)), unread.values())))
+        sums = dict(zip(unread, pool.map(digest, unread.values())))
     numbers = {inode: number for number, inode in enumerate(i for i, names in groups.items() if names > 1)}
     return {
         text(name): _item(top, name, found[name], known.get(name) or sums.get(found[name].st_ino), numbers, origins)
@@ -257,7 +273,7 @@ def _item(
         mtime_ns=status.st_mtime_ns,
         sha256=digest if kind == "file" else None,
         target=text(os.readlink(path)) if kind == "symlink" else None,
-        xattrs=_xattrs(path),
+        xattrs=xattrs(path),
         link=numbers.get(status.st_ino) if kind == "file" else None,
         origin=change_mark(origin) if origin else None,
     )
@@ -268,13 +284,19 @@ def change_mark(status: os.stat_result) -> str:
     return f"{status.st_ino}:{status.st_ctime_ns}"
 
 
-def _xattrs(path: bytes) -> dict[str, str] | None:
+def xattrs(path: bytes) -> dict[str, str] | None:
+    """The extended attributes of a name, ACLs among them, base64; None if it has none."""
     names = os.listxattr(path, follow_symlinks=False)
     if not names:
         return None
     return {
         name: base64.b64encode(os.getxattr(path, name, follow_symlinks=False)).decode("ascii") for name in sorted(names)
     }
+
+
+def kept(attributes: Mapping[str, str] | None) -> dict[str, str]:
+    """The attributes that belong to a file, without those that a host's policy gives it."""
+    return {name: value for name, value in (attributes or {}).items() if name != "security.selinux"}
 
 
 def sha256(path: bytes) -> str:

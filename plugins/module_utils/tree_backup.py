@@ -71,7 +71,7 @@ class TreeBackup:
                 f"{what} was expected on this host as source {self._source.name}, and is not there: mount or create it,"
                 " or take it off the list of sources; the earlier sets are untouched"
             )
-        return directory
+        return directory.resolve()
 
     def running(self) -> list[str]:
         """The containers that have to rest: those named, else all that mount the tree; only if they run now."""
@@ -99,7 +99,7 @@ class TreeBackup:
         source = Source(
             name=self._source.name,
             kind="volume" if self._source.volume else "directory",
-            origin=f"volume {self._source.volume}" if self._source.volume else str(directory),
+            origin=f"volume {self._source.volume}" if self._source.volume else tree.shown(str(directory)),
             consistency=how,
             files=totals.files,
             entries=totals.entries,

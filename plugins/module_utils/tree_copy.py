@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Collection, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,8 @@ class TreeCopy:
         :raises CopyFailed: the copy is not what the tree at rest was
         """
         began_ns = time.time_ns()
+        # What is written through a mapping of a page that is dirty already changes no time; from a clean page on, it does.
+        self._effects.sync_filesystem(self._source)
         before = tree.scan(self._source)
         self._copy_all(before, touched_counts=True, live=True)
         copied = tree.scan(self._target)
@@ -79,7 +81,8 @@ class TreeCopy:
         else:
             with rest:
                 after = self._copy_changes(before, copied, began_ns)
-        return self._copied(after, may_differ=rest is None)
+        settled = {name: status for name, status in after.items() if status.st_ctime_ns < began_ns - tree.RACY_NS}
+        return self._copied(after, settled, may_differ=rest is None)
 
     def take_resting(self, touched_counts: bool = True) -> Copied:
         """Copy a tree that nobody writes to.
@@ -90,9 +93,9 @@ class TreeCopy:
         """
         before = tree.scan(self._source)
         self._copy_all(before, touched_counts, live=False)
-        return self._copied(before, may_differ=False)
+        return self._copied(before, before, may_differ=False)
 
-    def _copied(self, source: Scan, may_differ: bool) -> Copied:
+    def _copied(self, source: Scan, settled: Scan, may_differ: bool) -> Copied:
         different = tree.differences(source, tree.scan(self._target))
         if different and not may_differ:
             raise CopyFailed(
@@ -101,7 +104,9 @@ class TreeCopy:
                 f" 'fuser -v -m {self._source}', stop it, and run again"
             )
         known = self._sums_of_linked_files()
-        listing = tree.list_tree(self._target, known, source)
+        # Only what did not change meanwhile may be linked to next time.
+        listing = tree.list_tree(self._target, known, settled)
+        self._check_attributes(listing, settled)
         return Copied(
             listing=listing,
             linked_files=len(known),
@@ -109,8 +114,21 @@ class TreeCopy:
             changed_while_copied=len(different),
         )
 
+    def _check_attributes(self, listing: Mapping[str, tree.Item], settled: Scan) -> None:
+        top = os.fsencode(self._source)
+        for name, status in settled.items():
+            path = os.path.join(top, name)
+            with suppress(FileNotFoundError):
+                same = tree.kept(tree.xattrs(path)) == tree.kept(listing[tree.text(name)].xattrs)
+                if not same and os.lstat(path).st_ctime_ns == status.st_ctime_ns:
+                    raise CopyFailed(
+                        f"the copy of {self._source} was expected to have the extended attributes and ACLs of"
+                        f" '{tree.shown(tree.text(name))}', and has not: the disk of {self._target.parent} does not take them;"
+                        " back up to a file system that does, as ext4"
+                    )
+
     def _copy_all(self, source: Scan, touched_counts: bool, live: bool) -> None:
-        self._check_room(source)
+        self.check_room(source)
         if self._previous is None:
             paths = ["--no-target-directory", f"{self._source}/.", str(self._target)]
             self._run([*CP, *paths], b"", (0, INCOMPLETE) if live else (0,))
@@ -137,9 +155,11 @@ class TreeCopy:
         for name in sorted(wanted):
             if not stat.S_ISDIR(source[name].st_mode):
                 self._unlink(os.path.join(top, name))
-        listed = b"\0".join(sorted(tree.with_parents(wanted)))
-        argv = [*RSYNC, "--no-recursive", "--from0", "--files-from=-", f"{self._source}/", f"{self._target}/"]
-        self._run(argv, listed, (0, *tolerated))
+        # rsync sets the root's times by itself; named, the root brings all that lies in it. "./" keeps "#" from being a comment.
+        names = [b"./" + name for name in sorted(tree.with_parents(wanted)) if name != b"."]
+        root_alone = [] if names else ["--exclude=*"]
+        argv = [*RSYNC, "--no-recursive", "--ignore-missing-args", "--from0", "--files-from=-", *root_alone]
+        self._run([*argv, f"{self._source}/", f"{self._target}/"], b"\0".join(names or [b"."]), (0, *tolerated))
 
     def _not_to_be_linked(self, previous: Previous, now: Scan, touched_counts: bool) -> list[bytes]:
         """Files that rsync linked by size and time, and whose content is damaged there or was changed since."""
@@ -166,7 +186,7 @@ class TreeCopy:
         try:
             here = os.lstat(os.path.join(bytes(self._target), name))
             there = os.lstat(os.path.join(bytes(previous.path), name))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
@@ -191,7 +211,11 @@ class TreeCopy:
                 f"{self._full_disk()} while {self._source} was copied: make room there and run again"
             ) from error
 
-    def _check_room(self, source: Scan) -> None:
+    def check_room(self, source: Scan) -> None:
+        """Refuse a copy for which the disk has no room.
+
+        :raises DiskFull: with the numbers
+        """
         linkable = {tree.raw(path): item for path, item in self._previous.listing.items()} if self._previous else {}
         needed = MARGIN
         for name, status in source.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ansible_collections.flatnet.ops.plugins.module_utils import sets, tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
-from ansible_collections.flatnet.ops.plugins.module_utils.errors import RestorePending, SetDamaged, UsageError
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import NotReady, RestorePending, SetDamaged, UsageError
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman, quiesce_command, resume_command
 from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import (
     CONFIRMED,
@@ -71,33 +71,48 @@ class TreeRestore:
                     f"volume '{volume}' was expected on this host as the target of {self._name}, and is not there: create"
                     " its container first, or say which volume it is"
                 )
-            return found
+            return found.resolve()
         if path is None:
             raise UsageError(f"a path or a volume was expected as the target of {self._name}, and neither was given")
         if container is None:
-            return path
+            return path.resolve()
         found = self._podman.container(container).host_path(path)
         if found is None:
             raise UsageError(
                 f"a mount of container {container} was expected to cover {path}, the target of {self._name}, and none does:"
                 " say container and path as they are"
             )
-        return found
+        return found.resolve()
 
-    def stage(self, area: Area, set_id: str, target: Path) -> Staged:
+    def stage(self, area: Area, set_id: str, target: Path, filling: Filling) -> Staged:
         """Copy the source out of the set, beside its target, and verify the copy by the set's listing.
 
-        What a dead run left of this source is put right first.
+        What a dead run left of this source is put right first. What it had restored may have been written to since: it is
+        kept beside the source, as one of kind ``interrupted``.
 
+        :param filling: the set that will take in what is replaced
         :raises SetDamaged: the copy is not what the listing says
+        :raises DiskFull: there is no room for the copy, or for what is replaced
         """
         left = self._journals.find(self._name)
         if left is not None:
-            self._journals.settle(left)
+            interrupted = f"interrupted/{self._name.replace('/', '.')}"
+            self._journals.settle(left, lambda tree_in_use: self._keep(interrupted, tree_in_use, left, filling))
         set_path = area.path(set_id)
         listing = sets.load_listing(set_path, self._name)
+        if not (set_path / self._name).is_dir():
+            raise SetDamaged(
+                f"{set_path / self._name} was expected to hold the files of {self._name}, and is not there: use another set"
+            )
         self._effects.make_directory(target, 0o755)
-        journal = Journal(self._run, self._name, area.name, set_id, str(target), STAGING)
+        journal = Journal(self._run, str(area.root), self._name, area.name, set_id, str(target), STAGING)
+        if journal.old.exists():
+            raise UsageError(
+                f"nothing was expected at {journal.old}, where the data before a restore waits, and there is something that no"
+                " restore of ours accounts for: move it away, and run again; nothing on this host was changed"
+            )
+        replaced = TreeCopy(self._effects, target, filling.place(self._name), filling.previous(self._name))
+        replaced.check_room(tree.scan(target))
         if journal.beside.exists():
             self._effects.remove_tree(journal.beside)
         self._journals.write(journal)
@@ -123,7 +138,14 @@ class TreeRestore:
         if journal.phase == SWAPPED:
             return journal
         target = Path(journal.target)
-        users = tuple(container.name for container in self._podman.using(target) if container.running)
+        using = self._podman.using(target)
+        frozen = [container.name for container in using if not (container.running or container.at_rest)]
+        if frozen:
+            raise UsageError(
+                f"every container that uses {target} was expected to run or to be stopped, and {', '.join(frozen)} is neither:"
+                " unpause or stop it, and run again"
+            )
+        users = tuple(container.name for container in using if container.running)
         journal = self._journals.write(replace(journal, phase=SWAPPING, containers=users))
         with self._journals.guarded() as guard:
             guard.promise(journal.undo())
@@ -146,7 +168,7 @@ class TreeRestore:
         """
         journal = self._phase(SWAPPED, CONFIRMED)
         if journal.phase == SWAPPED:
-            self._keep_old(journal, filling)
+            self._keep(self._name, journal.old, journal, filling)
             journal = self._journals.write(replace(journal, phase=CONFIRMED))
         self._journals.discard_old(journal)
 
@@ -166,15 +188,28 @@ class TreeRestore:
         self._journals.put_back(journal)
         return True
 
-    def _keep_old(self, journal: Journal, filling: Filling) -> None:
+    def check_users(self, journal: Journal) -> None:
+        """Make sure that the containers still run that the swap has started again.
+
+        :raises NotReady: one does not
+        """
+        statuses = self._podman.statuses(list(journal.containers)) if journal.containers else {}
+        ended = sorted(name for name, status in statuses.items() if status != "running")
+        if ended:
+            raise NotReady(
+                f"{', '.join(ended)} was expected to run on the restored {self._name}, as before, and does not: read 'podman"
+                f" logs --tail 50 {ended[0]}' on this host"
+            )
+
+    def _keep(self, name: str, kept: Path, journal: Journal, filling: Filling) -> None:
         began = time.monotonic()
-        place, previous = filling.place(self._name), filling.previous(self._name)
-        copied = TreeCopy(self._effects, journal.old, place, previous).take_resting()
+        place, previous = filling.place(name), filling.previous(name)
+        copied = TreeCopy(self._effects, kept, place, previous).take_resting()
         totals = tree.totals(copied.listing)
         source = Source(
-            name=self._name,
+            name=name,
             kind="directory",
-            origin=journal.target,
+            origin=tree.shown(journal.target),
             consistency="stopped",
             files=totals.files,
             entries=totals.entries,

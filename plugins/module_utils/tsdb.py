@@ -15,6 +15,7 @@ from pathlib import Path
 ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 INDEX_MAGIC = bytes.fromhex("baaad700")
 CHUNKS_MAGIC = bytes.fromhex("85bd40dd")
+UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
 TOMBSTONES_MAGIC = bytes.fromhex("0130ba30")
 
 
@@ -27,6 +28,17 @@ class Block:
     max_time: int
     samples: int
     series: int
+
+
+def milliseconds(duration: str) -> int:
+    """A duration as Prometheus writes it, as ``1d12h``.
+
+    :raises ValueError: it is none
+    """
+    if not re.fullmatch(r"(\d+(ms|[smhdwy]))+", duration):
+        raise ValueError(f"'{duration}' was expected to be a duration, as 15d")
+    parts = re.findall(r"(\d+)(ms|[smhdwy])", duration)
+    return sum(int(number) * UNITS[unit] for number, unit in parts)
 
 
 def blocks(data: Path) -> list[Block]:

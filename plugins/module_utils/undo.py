@@ -124,6 +124,13 @@ def quote(argv: Sequence[str]) -> str:
 
 
 def only_if_status(container: str, states: Sequence[str], argv: Sequence[str]) -> str:
-    """A command line that acts only while a container is in one of these states."""
+    """Shell commands that act only while a container is in one of these states, and fail if that cannot be told."""
     ask = quote(["podman", "container", "inspect", "--format", "{{.State.Status}}", container])
-    return f'case "$({ask})" in {"|".join(states)}) {quote(argv)} ;; esac'
+    exists = quote(["podman", "container", "exists", container])
+    return f"""exists=0
+{exists} || exists=$?
+[ "$exists" -le 1 ]
+if [ "$exists" = 0 ]; then
+    state=$({ask})
+    case $state in {"|".join(states)}) {quote(argv)} ;; esac
+fi"""

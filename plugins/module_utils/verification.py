@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,12 +66,15 @@ def verify(area: Area, set_id: str) -> Verification:
         if not data.is_dir():
             damage[source.name] = "is missing"
             continue
-        found = tree.list_tree(data, {})
+        unreadable: dict[str, str] = {}
+        found = tree.list_tree(data, {}, unreadable=unreadable)
         counted = tree.totals(found)
         files, size = files + counted.files, size + counted.bytes
         damage.update((f"{source.name}/{name}", what) for name, what in tree.compare(expected, found))
+        damage.update((f"{source.name}/{name}", f"cannot be read ({why})") for name, why in unreadable.items())
         if source.kind == "prometheus":
             damage.update((f"{source.name}/{name}", what) for name, what in tsdb.verify(data))
+    damage.update((name, "does not belong there") for name in _strays(path, list(manifest.sources)))
     for own in sets.MANIFEST, *(str(sets.listing_path(path, name).relative_to(path)) for name in manifest.sources):
         if own not in damage and sums is not None and sums.get(own) != tree.sha256(bytes(path / own)):
             damage[own] = f"does not have the sum that {sets.SUMS} gives"
@@ -79,6 +82,16 @@ def verify(area: Area, set_id: str) -> Verification:
         damage[name] = f"is named in {sets.SUMS} and in no listing"
     found_damage = tuple(Damage(name, what) for name, what in sorted(damage.items()))
     return Verification(files, size, found_damage, sharing(area, set_id, [entry.path for entry in found_damage]))
+
+
+def _strays(path: Path, sources: Sequence[str]) -> Iterator[str]:
+    """What lies in a set beside its sources."""
+    own = {sets.MANIFEST, sets.SUMS, sets.LISTINGS.name}
+    kinds = {name.partition("/")[0] for name in sources}
+    yield from (each.name for each in path.iterdir() if each.name not in own | kinds)
+    for kind in kinds - set(sources):
+        inside = (f"{kind}/{each.name}" for each in (path / kind).glob("*"))
+        yield from (name for name in inside if name not in sources)
 
 
 def sharing(area: Area, set_id: str, paths: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -84,6 +84,10 @@ options:
       - With O(state=damaged), the damaged paths by set, as RV(flatnet.ops.backup_set_info#module:damage) gives and escapes them.
     type: dict
     default: {}
+  verified:
+    description:
+      - With O(state=damaged), the set that was read whole. What was remembered of it, and is not in O(damage), is forgotten.
+    type: str
   lease_seconds:
     description:
       - With O(state=opened), for how many seconds after its last sign of life the run keeps the lease.
@@ -267,12 +271,16 @@ def pruned(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
 def damaged(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
     """Remember damage."""
     params = module.params
+    lifecycle = Lifecycle(area, effects)
     found = {name: {tree.unshown(path) for path in paths} for name, paths in params["damage"].items()}
+    noted = lifecycle.noted(found, params["verified"])
     if module.check_mode:
-        new = any(paths - area.damaged(name) for name, paths in found.items() if name in area.ids())
+        new = noted != {name: area.damaged(name) for name in noted}
     else:
-        new = Lifecycle(area, effects).note_damage(params["run"], params["purpose"], found)
-    return Outcome(new, f"{len(found)} sets are known to be damaged", status="warning")
+        new = lifecycle.note_damage(params["run"], params["purpose"], found, params["verified"])
+    damaged_sets = [name for name, paths in noted.items() if paths]
+    words = f"damaged: {', '.join(damaged_sets)}" if damaged_sets else "no set is known to be damaged"
+    return Outcome(new, words, status="warning" if damaged_sets else "good")
 
 
 def names(before: list[str], after: list[str]) -> dict[str, str]:
@@ -300,6 +308,7 @@ def main() -> None:
             "force": {"type": "list", "elements": "str", "default": []},
             "keep_days": {"type": "int", "default": 7},
             "damage": {"type": "dict", "default": {}},
+            "verified": {"type": "str"},
             "lease_seconds": {"type": "int", "default": 120},
         },
         supports_check_mode=True,

@@ -167,6 +167,7 @@ def save(module: AnsibleModule) -> Outcome:
         True,
         f"Prometheus is saved: {samples:,} samples in {saved.facts['blocks']} blocks, {saved.bytes:,} bytes, of which"
         f" {saved.linked_bytes:,} are shared with earlier sets; {len(saved.probes)} answers kept to compare",
+        status="good" if saved.probes else "warning",
         numbers={
             "files": saved.files,
             "bytes": saved.bytes,

@@ -163,10 +163,12 @@ def save(module: AnsibleModule) -> Outcome:
     if saved.pause_seconds is not None:
         numbers["pause_seconds"] = saved.pause_seconds
         rested = f"{', '.join(saved.containers)} {saved.consistency} for {saved.pause_seconds:.2f} s"
+    moved = f"; {saved.changed_while_copied} names changed while they were copied" if saved.changed_while_copied else ""
     return Outcome(
         True,
         f"{saved.origin} is saved: {saved.files:,} files, {saved.bytes:,} bytes, of which {saved.linked_bytes:,} are shared"
-        f" with earlier sets; {rested}",
+        f" with earlier sets; {rested}{moved}",
+        status="warning" if moved else "good",
         numbers=numbers,
         evidence={"consistency": saved.consistency, "changed_while_copied": saved.changed_while_copied},
         values={"saved": asdict(saved)},

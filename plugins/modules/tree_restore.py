@@ -34,7 +34,8 @@ options:
       - V(staged) copies the source out of the set to a place beside its target, and verifies the copy, content and metadata.
       - V(swapped) stops the containers that use the target, swaps the trees by rename, and starts the containers again. On any
         failure the old tree is back in place and they run; if the module is killed, a guard on the host sees to that. Data of a
-        container that no container uses is a warning.
+        container that no container uses is a warning. Where the run has come so far already, it makes sure that the containers
+        still run.
       - V(confirmed) moves the old tree into the open set of what was replaced.
       - V(undone) puts the old tree back.
     type: str
@@ -190,8 +191,8 @@ class Restore:
         if self._module.check_mode:
             words = f"{params['source']} of set {name} would replace {target}"
             return Outcome(True, words, values={"files": listing.files, "bytes": listing.bytes}, diff=diff)
-        with self._lifecycle.filling(params["run"]):
-            done = self._restore.stage(self._area, name, target)
+        with self._lifecycle.filling(params["run"]) as filling:
+            done = self._restore.stage(self._area, name, target, filling)
         return Outcome(
             True,
             f"{params['source']} of set {name} is staged: {done.files:,} files, {done.bytes:,} bytes, all as they were saved",
@@ -204,7 +205,11 @@ class Restore:
         """Put the staged tree in place."""
         journal = self._restore.mine()
         if journal and journal.phase == SWAPPED:
-            return self._reached(journal)
+            self._restore.check_users(journal)
+            running = list(journal.containers)
+            words = f"{', '.join(running) or 'no container'} runs on the restored {journal.source}"
+            values = {**described(journal), "containers": running}
+            return Outcome(False, words, evidence={"running": running}, values=values)
         if self._module.check_mode:
             return Outcome(True, f"{self._params['source']} would be swapped in")
         before = summary(Path(journal.target) if journal else None)

@@ -25,7 +25,7 @@ BACKUP_TASKS = {
     "prune": "Remove the sets whose days are over",
 }
 RESTORE_TASKS = {
-    "verify": "Verify the set",
+    "verify": "Read the whole set and compare it with what it says about itself",
     "stage": "Stage each source beside its target, and verify the copy",
     "swap": "Swap each source in",
     "ready": "Start what did not run, and wait until the stack is ready on the restored data",
@@ -69,17 +69,18 @@ def kill_backup(task: str, world: World) -> Found:
 
 
 def kill_restore(task: str, world: World) -> Found:
-    """The controller dies as a task of a restore begins; the same restore follows. What was there before is kept."""
+    """The controller dies as a task of a restore begins; the same restore follows. Whatever was written is kept."""
     world.host.write(f"{world.data}/new", NEW.encode())
     given = {"flatnet_restore_lease_seconds": LEASE_SECONDS, "flatnet_restore_sources": [SOURCE, "prometheus"]}
     with world.started("restore", **given) as running:
         running.wait_for(f" : {task}]")
         running.kill()
+    world.host.write(f"{world.data}/later", NEW.encode())
     ended = world.play_next("restore", **given)
     look = world.look()
-    kept = [name for name in look.replaced if world.reads(f"{BACKUP}/{name}/{SOURCE}/new") == NEW]
+    kept = world.keeps("new") and world.keeps("later")
     restored = world.reads(f"{world.data}/new") is None
-    return Found(None, verdict(ended), str(look), bool(kept) and restored and went_on(ended, look, len(look.replaced)))
+    return Found(None, verdict(ended), str(look), kept and restored and went_on(ended, look, len(look.replaced)))
 
 
 for name, task in BACKUP_TASKS.items():
@@ -127,7 +128,8 @@ def lease_of_another_boot(world: World) -> Found:
 
 @FAULTS.of("site-flipped-bit", "one bit of one file of the newest set is flipped; verify, then a backup")
 def flipped_bit(world: World) -> Found:
-    path = f"{BACKUP}/{world.look().sets[-1]}/{SOURCE}/file 7"
+    newest = world.look().sets[-1]
+    path = f"{BACKUP}/{newest}/{SOURCE}/file 7"
     content = bytearray(world.host.read(path))
     content[1000] ^= 1
     world.host.write(path, bytes(content))
@@ -135,7 +137,7 @@ def flipped_bit(world: World) -> Found:
     again = world.play("backup")
     look = world.look()
     named = f"{SOURCE}/file 7 has sha256" in ended.error and again.code == 0
-    whole_again = look.sets[-1:] == [max(look.sets)] and len(look.sets) == 1
+    whole_again = len(look.sets) == 2 and look.sets[-1:] > [*look.broken] == [newest]
     return Found(ended.code, ended.error, str(look), ended.code == FAILED and named and whole_again)
 
 
@@ -216,10 +218,67 @@ def restore_damaged_set(world: World) -> Found:
     content = world.host.read(path)
     world.host.write(path, content[:-1])
     ended = world.play("restore")
-    world.host.write(path, content)
+    again = world.play("backup")
     look = world.look()
-    holds = ended.code == FAILED and f"{SOURCE}/file 7" in ended.error and untouched(look)
+    afresh = again.code == 0 and newest not in look.whole and look.sets[-1:] > [newest]
+    holds = ended.code == FAILED and f"{SOURCE}/file 7" in ended.error and afresh and look.left == ()
     return Found(ended.code, ended.error, str(look), holds)
+
+
+@FAULTS.of(
+    "site-damage-and-shrink",
+    "a file that all sets share is damaged, and found; then the volume loses 90 % of its files",
+)
+def damage_and_shrink(world: World) -> Found:
+    path = f"{BACKUP}/{world.look().sets[-1]}/{SOURCE}/file 7"
+    content = world.host.read(path)
+    world.host.write(path, content[:-1])
+    found = world.play("verify")
+    world.host.write(path, content)
+    world.host.run(["find", world.data, "-name", "file [1-3]*", "-delete"])
+    world.host.run(["find", world.data, "-name", "file [5-9]", "-delete"])
+    result = refused(world, world.play("backup"), "SourceRefused", SOURCE, "-95 %")
+    return Found(result.exit, result.message, result.state, result.holds and found.code == FAILED)
+
+
+@FAULTS.of("site-restore-paused-container", "somebody has paused the application whose data is restored")
+def restore_paused_container(world: World) -> Found:
+    world.host.run(["podman", "pause", "app-files"])
+    ended = world.play("restore", flatnet_restore_sources=[SOURCE])
+    state = world.host.output("podman", "container", "inspect", "--format", "{{.State.Status}}", "app-files")
+    world.host.run(["podman", "unpause", "app-files"])
+    found = refused(world, ended, "UsageError", "app-files is neither")
+    return Found(found.exit, found.message, found.state, found.holds and state == "paused")
+
+
+@FAULTS.of("site-restore-application-dies", "an application ends on its restored data")
+def restore_application_dies(world: World) -> Found:
+    die = "while sleep 0.2; do if [ -e /srv/new ]; then :; else exit 1; fi; done"
+    world.host.write(f"{world.data}/new", NEW.encode())
+    create = ["podman", "create", "--name", "app-picky", "--network", "none", "--volume", f"{VOLUME}:/srv"]
+    world.host.run([*create, "--entrypoint", json.dumps(["/bin/sh", "-c", die]), "localhost/app-files:1.0"])
+    world.host.run(["podman", "start", "app-picky"])
+    ended = world.play("restore", flatnet_restore_sources=[SOURCE])
+    found = refused(world, ended, "NotReady", "app-picky", "everything is as it was before")
+    back = world.reads(f"{world.data}/new") == NEW
+    world.host.run(["podman", "rm", "--force", "--time", "0", "app-picky"])
+    return Found(found.exit, found.message, found.state, found.holds and back)
+
+
+@FAULTS.of("site-restore-unknown-data-beside", "data of nobody knows whom lies where a restore keeps the old tree")
+def restore_unknown_data_beside(world: World) -> Found:
+    world.host.run(["mkdir", f"{world.data}.flatnet-old"])
+    ended = world.play("restore", flatnet_restore_sources=[SOURCE])
+    world.host.run(["rmdir", f"{world.data}.flatnet-old"])
+    return refused(world, ended, "UsageError", "move it away")
+
+
+@FAULTS.of("site-no-volumes", "the inventory names no volume")
+def no_volumes(world: World) -> Found:
+    ended = world.play("backup", flatnet_backup_volumes=[])
+    look = world.look()
+    named = "flatnet_backup_volumes was expected to name the volumes" in ended.error
+    return Found(ended.code, ended.error, str(look), ended.code == FAILED and named and untouched(look))
 
 
 @FAULTS.of("site-restore-other-answers", "the restored Prometheus answers other than when the set was made")

@@ -29,7 +29,7 @@ SOURCE = f"volumes/{VOLUME}"
 NEW = "written after the last backup"
 YESTERDAY = "/usr/local/bin/python3-yesterday"
 # Long enough for a run to go on between two modules, short enough to wait for when it is dead.
-LEASE_SECONDS = 5
+LEASE_SECONDS = 2
 
 FILL = """
 cd "$1"
@@ -175,6 +175,10 @@ class World:
         """What a file says; None if there is none."""
         done = self.host.run(["cat", "--", path], check=False)
         return done.stdout.decode() if done.returncode == 0 else None
+
+    def keeps(self, name: str) -> bool:
+        """Whether what restores have replaced has a file of this name."""
+        return bool(self.host.output("find", f"{BACKUP}/before-restore", "-path", "*Z/*", "-name", name))
 
     def lease(self, boot_id: str) -> None:
         """Leave the lease of a run that was killed a moment ago."""

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
 ACTION_GROUPS = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text("utf-8"))["action_groups"]
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 GALAXY = yaml.safe_load((ROOT / "galaxy.yml").read_text("utf-8"))
 
@@ -128,3 +129,13 @@ def test_variables_carry_the_name_of_their_role(role: Path) -> None:
     names = {*variables(role, "defaults"), *variables(role, "vars")}.union(*entry_points(role).values())
 
     assert not [name for name in names if not name.removeprefix("_").startswith(f"{role.name}_")]
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.stem)
+def test_tags_cannot_leave_out_the_work_of_a_playbook(playbook: Path) -> None:
+    plays = [play for play in yaml.safe_load(playbook.read_text("utf-8")) if "tasks" in play]
+
+    assert plays
+    for play in plays:
+        for task in play["tasks"]:
+            assert "always" in (*play.get("tags", []), *task.get("tags", [])), task["name"]

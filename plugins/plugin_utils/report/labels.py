@@ -134,6 +134,7 @@ SOURCE_STEPS = {
 RESTORE_STEPS = {
     "staged": Text("{}を復元先の隣にコピーし、照合する", "Copy {} beside its target, and compare"),
     "swapped": Text("{}を復元したデータに切り替える", "Swap {} in"),
+    "running": Text("{}を使うコンテナが動いていることを確かめる", "Make sure that the containers of {} run"),
     "confirmed": Text("{}の復元を確定する", "Confirm {}"),
     "undone": Text("{}を復元前の状態に戻す", "Put {} back as it was"),
     "failed": Text("{}を復元する", "Restore {}"),
@@ -225,6 +226,8 @@ def restore_phase(step: Step) -> str:
         return "staged"
     if is_swapped(step):
         return "swapped"
+    if "running" in step.evidence:
+        return "running"
     return "undone" if step.status == "warning" else "confirmed"
 
 

@@ -83,8 +83,8 @@ def restore(turn: Turn) -> TreeRestore:
 
 def stage(turn: Turn) -> None:
     area = Area(ROOT)
-    with turn.lifecycle(AREA).filling(turn.run):
-        restore(turn).stage(area, area.find("latest"), TARGET)
+    with turn.lifecycle(AREA).filling(turn.run) as filling:
+        restore(turn).stage(area, area.find("latest"), TARGET, filling)
 
 
 def swap(turn: Turn) -> None:

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +43,8 @@ NOTES = "volumes/notes"
 BEGIN = 1795486500.0
 ULIDS = [f"01HQ3XW2D4E5F6G7H8J9KM{number:04}" for number in range(3)]
 FORK = multiprocessing.get_context("fork")
+# Root reads every file, unless these rights are taken away.
+UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"] if os.getuid() == 0 else []
 FAKE_PODMAN = Path(__file__).with_name("fake_podman.py")
 
 Content = Mapping[str, bytes]
@@ -271,6 +275,25 @@ def stop_at(kind: str, target: str) -> Effects:
     def watch(effect: Effect) -> None:
         if effect.kind == kind and effect.target.endswith(target):
             raise Stopped
+
+    return Effects(watch)
+
+
+def unprivileged(script: str, path: Path) -> str:
+    """What a Python script prints that is run with this path, and may not read what nobody may."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = [*UNPRIVILEGED, sys.executable, "-c", script, str(path)]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def full_disk(is_full: Callable[[], bool], error: int = errno.ENOSPC) -> Effects:
+    """Effects whose files have no room on the disk, as long as it is full."""
+
+    def watch(effect: Effect) -> None:
+        if effect.kind == "fsync" and is_full():
+            raise OSError(error, os.strerror(error))
 
     return Effects(watch)
 

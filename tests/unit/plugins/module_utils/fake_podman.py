@@ -84,12 +84,18 @@ def mounted(host: Host, arguments: list[str]) -> None:
     print(host.mountpoint(volume))
 
 
+def exists(host: Host, arguments: list[str]) -> None:
+    """Whether there is a container of this name: says nothing, and ends with 0 or 1."""
+    sys.exit(0 if arguments[0] in [one["Name"] for one in host.containers()] else 1)
+
+
 COMMANDS: dict[str, Callable[[Host, list[str]], None]] = {
     "ps --all --quiet --no-trunc": lambda host, _: print(*(one["Name"] for one in host.containers()), sep="\n"),
     "ps --all --filter": listed,
     "container inspect --format {{.State.Status}}": lambda host, names: print(
         *(host.container(name)["State"]["Status"] for name in names), sep="\n"
     ),
+    "container exists": exists,
     "container inspect": lambda host, names: print(json.dumps([host.container(name) for name in names])),
     "volume inspect --format {{.Mountpoint}}": mounted,
     "stop --time 30": lambda host, names: host.change(names, "stop"),

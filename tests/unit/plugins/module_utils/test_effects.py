@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -17,13 +18,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects, run
-from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, DiskFull
 
 from tests.unit.plugins.module_utils.conftest import (
     AddProgram,
     Server,
     Stopped,
     commands_on,
+    files,
+    full_disk,
     in_another_process,
     is_free,
     stop_at,
@@ -45,7 +48,7 @@ try:
     Effects().write(disk / "manifest.json", bytes(2 << 20))
 except DiskFull as error:
     print(error)
-print((disk / "manifest.json").read_text())
+print(*((path.name, path.read_text()) for path in disk.iterdir()))
 """
 
 
@@ -106,6 +109,15 @@ def test_a_file_that_cannot_be_written_for_another_reason_is_not_a_full_disk(tmp
         Effects().write(tmp_path / "none" / "m", b"words")
 
 
+@pytest.mark.parametrize(("error", "raised"), [(errno.ENOSPC, DiskFull), (errno.EIO, OSError)])
+def test_a_write_that_fails_leaves_nothing_beside_the_file(tmp_path: Path, error: int, raised: type[Exception]) -> None:
+    Effects().write(tmp_path / "m", b"old")
+
+    with pytest.raises(raised):
+        full_disk(lambda: True, error).write(tmp_path / "m", b"new")
+    assert files(tmp_path) == {"m": b"old"}
+
+
 @pytest.mark.parametrize("kind", ["write", "fsync", "rename"])
 def test_a_file_is_replaced_wholly_or_not_at_all(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "m"
@@ -138,7 +150,7 @@ def test_a_full_disk_is_named_with_what_is_free_and_the_old_file_stays(tmp_path:
     message, left = done.stdout.splitlines()
     assert message.startswith(f"writing {tmp_path}/manifest.json failed")
     assert "bytes are free there; make room and run again" in message
-    assert left == "old"
+    assert left == "('manifest.json', 'old')"
 
 
 @pytest.mark.parametrize("first", ["file", "directory", "link"])

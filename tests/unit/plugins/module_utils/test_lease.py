@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import os
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
-from ansible_collections.flatnet.ops.plugins.module_utils.errors import Evicted, LeaseHeld
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import DiskFull, Evicted, LeaseHeld
 from ansible_collections.flatnet.ops.plugins.module_utils.lease import BOOT_ID, Lease
 
-from tests.unit.plugins.module_utils.conftest import OTHER_RUN, RUN, Backups, at_once
+from tests.unit.plugins.module_utils.conftest import OTHER_RUN, RUN, Backups, at_once, full_disk, grow
 
 pytestmark = pytest.mark.unit
 
@@ -49,9 +52,14 @@ def held(backups: Backups) -> Lease:
     ],
 )
 def test_a_lease_lapses_by_time_by_boot_and_by_a_clock_set_back(left: float, same_boot: bool, lapsed: bool) -> None:
-    lease = Lease(RUN, "backup", "wsl1", BOOT if same_boot else "another boot", 120, 1000 + left)
+    lease = Lease(RUN, "backup", os.uname().nodename, BOOT if same_boot else "another boot", 120, 1000 + left)
 
     assert lease.lapsed(1000, BOOT) is lapsed
+
+
+@pytest.mark.parametrize(("left", "lapsed"), [(120, False), (0, True)])
+def test_the_boot_of_another_host_says_nothing(left: float, lapsed: bool) -> None:
+    assert Lease(RUN, "backup", "another-host", "another boot", 120, 1000 + left).lapsed(1000, BOOT) is lapsed
 
 
 def test_a_lease_is_taken_by_whoever_comes_first(backups: Backups) -> None:
@@ -95,6 +103,48 @@ def by_boot(backups: Backups) -> None:
     path.write_text(path.read_text("utf-8").replace(BOOT, "5c7b1d3e-8f0a-4a52-9d43-1c3c2f6f7f11"), "utf-8")
 
 
+def change(backups: Backups, **changes: object) -> None:
+    """Change what the lease says."""
+    path = backups.root / ".lease.json"
+    stored = {**json.loads(path.read_bytes()), **changes}
+    grow(
+        backups.root,
+        {path.name: json.dumps({key: value for key, value in stored.items() if value is not ...}).encode()},
+    )
+
+
+def test_a_run_of_the_same_name_on_another_host_is_another_run(backups: Backups) -> None:
+    take(backups)
+    change(backups, host="another-host")
+
+    with pytest.raises(LeaseHeld, match=rf"run {RUN} \(backup on another-host\) holds its lease"):
+        take(backups)
+    words = rf"run {RUN} \(backup on another-host\) holds it: this run was silent"
+    with pytest.raises(Evicted, match=words), backups.leases().renewed(RUN):
+        pytest.fail("a run works under the lease of another host")
+    assert backups.lifecycle().abort(RUN) is None
+    assert held(backups).host == "another-host"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", b'{"format": 2, "run": "x"}', b"\xff"])
+def test_a_lease_that_cannot_be_read_is_held_and_has_a_way_out(backups: Backups, content: bytes) -> None:
+    lease = grow(backups.root, {".lease.json": content}) / ".lease.json"
+
+    words = rf"^{lease} was expected to say which run holds .* no run is at work, remove the file, and run again"
+    for look in (lambda: backups.leases().refusal(RUN), lambda: take(backups), lambda: backups.lifecycle().check(RUN)):
+        with pytest.raises(LeaseHeld, match=words):
+            look()
+    lease.unlink()
+    assert take(backups).run == RUN
+
+
+def test_a_lease_needs_no_time_for_the_eye(backups: Backups) -> None:
+    lease = take(backups)
+    change(backups, expires_at=...)
+
+    assert held(backups) == lease
+
+
 @pytest.mark.parametrize("lapse", [by_time, by_a_clock_set_back, by_boot])
 def test_a_lapsed_lease_passes_to_another_run_and_evicts_its_own(
     backups: Backups, lapse: Callable[[Backups], None]
@@ -110,7 +160,8 @@ def test_a_lapsed_lease_passes_to_another_run_and_evicts_its_own(
 
 
 def test_a_lease_that_nobody_holds_evicts_as_well(backups: Backups) -> None:
-    with pytest.raises(Evicted, match="nobody holds it"), backups.leases().renewed(RUN):
+    words = "nobody holds it: it was given back or removed; nothing of this run counts"
+    with pytest.raises(Evicted, match=words), backups.leases().renewed(RUN):
         pytest.fail("a run works without its lease")
     assert backups.leases().current() is None
 
@@ -166,3 +217,35 @@ def test_of_two_processes_at_once_one_has_the_lease(backups: Backups) -> None:
     refused = at_once(runs, lambda run: take(backups, run))
 
     assert {held(backups).run} == set(runs) - refused
+
+
+def test_a_full_disk_stops_no_run_that_has_the_lease(backups: Backups) -> None:
+    lease, worked = take(backups), []
+    backups.now += 60
+    with backups.leases(full_disk(lambda: True)).renewed(RUN):
+        worked.append(RUN)
+
+    assert (worked, held(backups)) == ([RUN], lease)
+    assert backups.names() == {".lease.json"}
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_room_is_made_once_for_a_lease(backups: Backups, helps: bool) -> None:
+    made: list[str] = []
+    leases = backups.leases(full_disk(lambda: not (helps and made)))
+
+    ends = nullcontext() if helps else pytest.raises(DiskFull)
+    with ends, leases.claimed(RUN, "backup", 120, lambda: made.append("room")):
+        assert held(backups).run == RUN
+    assert made == ["room"]
+    assert (leases.current() is not None) is helps
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_visit_leaves_the_lease_as_it_was(backups: Backups, before: bool) -> None:
+    if before:
+        take(backups)
+    with backups.leases().visited(RUN, "prune", list):
+        assert held(backups).run == RUN
+
+    assert (backups.leases().current() is not None) is before

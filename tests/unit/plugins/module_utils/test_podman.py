@@ -94,6 +94,26 @@ def test_whoever_sees_a_part_of_a_path_uses_it(podman_host: PodmanHost) -> None:
     assert [one.name for one in Podman().using(Path("/v/data"))] == ["above", "below", "same"]
 
 
+def test_a_path_is_used_under_all_its_names(podman_host: PodmanHost, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to("data")
+    for name in ("data", "link", "link/sub"):
+        podman_host.add(name.replace("/", "-"), mount=(tmp_path / name, "/in"))
+
+    for name in ("data", "link"):
+        assert [one.name for one in Podman().using(tmp_path / name)] == ["data", "link", "link-sub"]
+
+
+@pytest.mark.parametrize(
+    ("status", "running", "at_rest"),
+    [("running", True, False), ("exited", False, True), ("created", False, True), ("paused", False, False)],
+)
+def test_who_is_paused_neither_runs_nor_rests(status: str, running: bool, at_rest: bool) -> None:
+    container = Container("a", status, (), "i")
+
+    assert (container.running, container.at_rest) == (running, at_rest)
+
+
 def test_a_volume_is_found_and_never_made(podman_host: PodmanHost) -> None:
     assert Podman().mountpoint("data") is None
     assert list(podman_host.directory.iterdir()) == []

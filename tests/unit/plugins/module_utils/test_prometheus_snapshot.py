@@ -50,6 +50,7 @@ from tests.unit.plugins.module_utils.conftest import (
 pytestmark = pytest.mark.unit
 
 FLAGS, QUERY, SNAPSHOT = "/api/v1/status/flags", "/api/v1/query", "/api/v1/admin/tsdb/snapshot"
+DAY_MS = 86_400_000
 NAME = "20261124T021500Z-4c8a"
 
 
@@ -125,20 +126,31 @@ def test_a_server_that_cannot_be_saved_is_refused_by_name(
 @pytest.mark.parametrize(
     ("blocks", "asked"),
     [
-        (0, []),
-        (1, [0]),
-        (10, list(range(10))),
-        (11, [0, 2, 4, 6, 8, 10]),
-        (25, [0, 3, 6, 9, 12, 15, 18, 21, 24]),
+        (0, range(0)),
+        (1, range(1)),
+        (50, range(50)),
+        (51, range(0, 51, 2)),
+        (120, range(0, 120, 3)),
     ],
 )
-def test_at_most_ten_blocks_are_asked_about_and_the_last_settled_hour(blocks: int, asked: list[int]) -> None:
+def test_at_most_fifty_blocks_are_asked_about_and_the_last_settled_hour(blocks: int, asked: range) -> None:
     server = Server({QUERY: vector("9")})
     there = [Block(str(number), number * 2000, number * 2000 + 1000, 1, 1) for number in range(blocks)]
 
     probes = list(saver(server)._ask(there, 9999))
     assert probes == [*(Probe(SERIES, number * 2 + 0.5, "9") for number in asked), Probe(SCRAPES, 9999, "9")]
     assert {method for method, _path, _params in server.asked} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("retention", "days"), [("3d", [2, 3, 4]), ("36h", [3, 4]), ("0s", [0, 1, 2, 3, 4]), (None, [0, 1, 2, 3, 4])]
+)
+def test_only_blocks_that_a_restored_server_keeps_are_asked_about(retention: str | None, days: list[int]) -> None:
+    there = [Block(str(begin), begin * DAY_MS, (begin + 1) * DAY_MS, 1, 1) for begin in (-20, 0, 1, 2, 3, 4)]
+    server = Server({FLAGS: success({"storage.tsdb.retention.time": retention} if retention else {})})
+
+    assert [block.min_time // DAY_MS for block in saver(server)._lasting(there)] == days
+    assert saver(server)._lasting([]) == []
 
 
 def test_our_own_questions_may_have_no_answer() -> None:
@@ -188,6 +200,19 @@ def test_a_snapshot_is_saved_with_what_was_asked_and_removed(backups: Backups, t
     expect_no_guard(backups.undo)
     manifest = backups.commit("prometheus")
     assert {path.name for path in (backups.area().path(manifest.id) / "prometheus").iterdir()} == set(ULIDS[:2])
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_block_that_a_restored_server_drops_is_saved_and_not_asked_about(backups: Backups, tmp_path: Path) -> None:
+    server, data = a_prometheus(tmp_path, ULIDS[0])
+    a_block(data / "snapshots" / NAME, ULIDS[1], begin=30 * DAY_MS)
+    backups.open()
+    with backups.lifecycle().filling(RUN) as filling:
+        source = saver(server, None, data, undo=backups.undo).save(filling)
+
+    assert source.facts["blocks"] == 2
+    asked = [probe.at for probe in source.probes if probe.question == SERIES]
+    assert asked == [(30 * DAY_MS + 3_600_000) / 1000]
 
 
 @pytest.mark.usefixtures("systemd_run", "no_waiting")

@@ -138,3 +138,12 @@ def test_check_mode_and_a_module_without_a_run_record_nothing(records: Path, mod
     end_of(module, DiskFull("no room"))
 
     assert not records.exists()
+
+
+@pytest.mark.parametrize("run", ["", "../escape", "a run"])
+def test_a_run_that_is_none_ends_the_module_by_name(records: Path, run: str) -> None:
+    values = end_of(Module(run), Outcome(True, "saved"))
+
+    assert (values["failed"], values["error"]) == (True, "UsageError")
+    assert f"'{run}'" in values["msg"]
+    assert not records.exists()

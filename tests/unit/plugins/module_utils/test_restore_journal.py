@@ -23,7 +23,17 @@ from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import
     Journals,
 )
 
-from tests.unit.plugins.module_utils.conftest import NOTES, RUN, Backups, PodmanHost, Stopped, files, grow, stop_at
+from tests.unit.plugins.module_utils.conftest import (
+    NOTES,
+    RUN,
+    AddProgram,
+    Backups,
+    PodmanHost,
+    Stopped,
+    files,
+    grow,
+    stop_at,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -78,15 +88,23 @@ SETTLED = {
 def left(backups: Backups, phase: str, source: str = NOTES, *containers: str) -> Journal:
     """A restore whose run has died in this phase; the target's name is one that a shell would trip over."""
     target = backups.base / f"a '{source.replace('/', ' ')}'\n$x"
-    journal = Journal(RUN, source, "sets", SET, str(target), phase, containers)
+    journal = Journal(RUN, str(backups.root), source, "sets", SET, str(target), phase, containers)
     LEFT[phase].lay(journal)
     return backups.journals().write(journal)
 
 
+class Kept(list[dict[str, bytes] | None]):
+    """What was stored of restored trees that were in use."""
+
+    def __call__(self, path: Path) -> None:
+        """Store one."""
+        self.append(files(path))
+
+
 def test_a_journal_comes_back_as_it_was(backups: Backups) -> None:
     journals = backups.journals()
-    written = Journal(RUN, "prometheus", "before-restore", SET, "/srv/日本", SWAPPED, ("a", "b"))
-    odd = Journal(RUN, NOTES, "sets", SET, "/srv/not\udcffutf8", STAGED)
+    written = Journal(RUN, "/backup", "prometheus", "before-restore", SET, "/srv/日本", SWAPPED, ("a", "b"))
+    odd = Journal(RUN, "/backup", NOTES, "sets", SET, "/srv/not\udcffutf8", STAGED)
     assert journals.write(written) == written
 
     assert journals.find("prometheus") == written
@@ -103,7 +121,7 @@ def test_a_journal_comes_back_as_it_was(backups: Backups) -> None:
 def test_a_host_that_never_restored_has_no_journals(tmp_path: Path) -> None:
     journals = Journals(Effects(), tmp_path / "none", tmp_path / "undo")
 
-    assert (journals.all(), journals.find(NOTES), journals.refusal(), journals.clear()) == ([], None, None, [])
+    assert (journals.all(), journals.find(NOTES), journals.refusal(), journals.clear(tmp_path)) == ([], None, None, [])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -124,7 +142,7 @@ def test_no_backup_is_taken_of_data_that_is_on_trial(backups: Backups, phase: st
 def test_what_is_not_in_use_is_cleared_and_what_is_stays(backups: Backups) -> None:
     journals = {phase: left(backups, phase, f"volumes/{phase}") for phase in PHASES}
 
-    assert sorted(backups.journals().clear()) == [
+    assert sorted(backups.journals().clear(backups.root)) == [
         "confirmed restore cleared: volumes/confirmed",
         "staged restore cleared: volumes/staged",
         "staging restore cleared: volumes/staging",
@@ -132,7 +150,7 @@ def test_what_is_not_in_use_is_cleared_and_what_is_stays(backups: Backups) -> No
     ]
     assert {phase: Trees.of(journal) for phase, journal in journals.items()} == {**SETTLED, SWAPPED: LEFT[SWAPPED]}
     assert backups.journals().all() == [journals[SWAPPED]]
-    assert backups.journals().clear() == []
+    assert backups.journals().clear(backups.root) == []
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -142,11 +160,12 @@ def test_what_a_dead_run_left_is_finished_or_undone(backups: Backups, podman_hos
         podman_host.add(name, "running" if name == "writer" else "exited")
     journal = left(backups, phase, NOTES, *(("writer", "stopped") if phase in (SWAPPING, SWAPPED, CONFIRMED) else ()))
 
-    effects = Effects()
-    backups.journals(effects).settle(journal)
+    effects, kept = Effects(), Kept()
+    backups.journals(effects).settle(journal, kept)
 
     undone = phase in (SWAPPING, SWAPPED)
     assert Trees.of(journal) == SETTLED[phase]
+    assert kept == ([SAVED] if phase == SWAPPED else [])
     assert backups.journals().all() == []
     assert podman_host.calls() == (["stop writer", "start writer", "start stopped"] if undone else [])
     synced = [effect.target for effect in effects.log if effect.kind == "fsync-directory"]
@@ -156,13 +175,37 @@ def test_what_a_dead_run_left_is_finished_or_undone(backups: Backups, podman_hos
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.usefixtures("systemd_run")
 def test_a_journal_is_the_last_to_go(backups: Backups, phase: str) -> None:
-    journal = left(backups, phase)
+    journal, kept = left(backups, phase), Kept()
 
     with pytest.raises(Stopped):
-        backups.journals(stop_at("unlink", "notes.json")).settle(journal)
+        backups.journals(stop_at("unlink", "notes.json")).settle(journal, kept)
     assert (Trees.of(journal), backups.journals().all()) == (SETTLED[phase], [journal])
-    backups.journals().settle(journal)
+    backups.journals().settle(journal, kept)
+    assert kept == ([SAVED] if phase == SWAPPED else [])
     assert (Trees.of(journal), backups.journals().all()) == (SETTLED[phase], [])
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_restored_tree_that_was_in_use_is_kept_before_it_goes(backups: Backups) -> None:
+    journal, kept = left(backups, SWAPPED), Kept()
+
+    def die(_path: Path) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        backups.journals().settle(journal, die)
+    assert Trees.of(journal) == Trees(PRESENT, None, SAVED)
+    backups.journals().settle(journal, kept)
+    assert (kept, Trees.of(journal), backups.journals().all()) == ([SAVED], Trees(PRESENT), [])
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_restore_from_another_backup_directory_may_be_alive(backups: Backups) -> None:
+    journal = left(backups, SWAPPING)
+
+    assert backups.journals().clear(backups.base / "another") == []
+    assert (Trees.of(journal), backups.journals().all()) == (LEFT[SWAPPING], [journal])
+    assert backups.journals().clear(backups.root) == [f"swapping restore cleared: {NOTES}"]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +220,7 @@ def test_the_undo_script_finds_its_way_from_every_point(
     tmp_path: Path, podman_host: PodmanHost, reached: Trees
 ) -> None:
     base = tmp_path / "restored 'it'\n$x"
-    journal = Journal(RUN, NOTES, "sets", SET, str(base), SWAPPING, ("running", "exited", "created"))
+    journal = Journal(RUN, "/backup", NOTES, "sets", SET, str(base), SWAPPING, ("running", "exited", "created"))
     reached.lay(journal)
     for status in ("running", "exited", "created", "paused"):
         podman_host.add(status, status)
@@ -191,3 +234,18 @@ def test_the_undo_script_finds_its_way_from_every_point(
     subprocess.run(["sh", "-c", script], check=True)
     assert files(base) == PRESENT
     assert podman_host.calls() == once
+
+
+def test_nobody_stays_stopped_where_the_old_tree_cannot_be_put_back(
+    tmp_path: Path, podman_host: PodmanHost, add_program: AddProgram
+) -> None:
+    journal = Journal(RUN, "/backup", NOTES, "sets", SET, str(tmp_path / "notes"), SWAPPING, ("writer",))
+    LEFT[SWAPPING].lay(journal)
+    podman_host.add("writer")
+    add_program("mv", "echo 'mv: read-only' >&2; exit 7\n")
+
+    done = subprocess.run(["sh", "-c", "\n".join(["set -eu", *journal.undo()])], capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (7, b"mv: read-only\n")
+    assert podman_host.calls() == ["stop writer", "start writer"]
+    assert Trees.of(journal) == LEFT[SWAPPING]

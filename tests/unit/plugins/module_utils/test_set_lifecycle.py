@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ from tests.unit.plugins.module_utils.conftest import (
     a_source,
     at_once,
     files,
+    full_disk,
     grow,
     stop_at,
 )
@@ -66,6 +68,8 @@ GAPS = ["20250101T021500Z", "20260301T021500Z", "20261120T021500Z", "20261124T02
         pytest.param(GAPS, [], 2, GAPS[:2], id="the last two, however old"),
         pytest.param(WEEK, WEEK[9:], 7, WEEK[:2], id="a damaged newest one is not counted, and stays"),
         pytest.param(WEEK, WEEK[:2], 7, WEEK[:3], id="damaged ones before the oldest kept go"),
+        pytest.param(WEEK[:9], WEEK[:2], 7, WEEK[:2], id="damaged ones go as soon as there are days enough"),
+        pytest.param(WEEK[:8], WEEK[:2], 7, [], id="damaged ones stay until there are days enough"),
         pytest.param(WEEK, WEEK[4:6], 7, WEEK[:1], id="damaged ones among the kept stay"),
         pytest.param(TWICE[:4], TWICE[3:4], 7, TWICE[:1], id="the good one of a day stays for the damaged one"),
         pytest.param(WEEK, WEEK[1:], 7, [], id="the last good one stays"),
@@ -86,7 +90,7 @@ def test_no_choice_of_damage_removes_what_has_to_stay() -> None:
             stay = {max(name for name in good if name.startswith(day)) for day in days}
             assert not gone & stay
             assert {name for name in good if name not in gone} == stay
-            assert not {name for name in gone if name not in good and stay and name > min(stay)}
+            assert not {name for name in gone if name not in good and (len(stay) < keep or name > min(stay))}
 
 
 def test_data_is_durable_before_the_manifest_and_the_manifest_before_the_name(backups: Backups) -> None:
@@ -216,14 +220,17 @@ def test_what_was_forced_is_what_the_next_one_is_compared_with(backups: Backups)
         backups.back_up(a_source(files=4))
 
 
-def test_a_source_is_compared_with_the_last_good_set_that_has_it(backups: Backups) -> None:
+def test_a_source_is_compared_with_the_newest_set_that_has_it_damaged_since_or_not(backups: Backups) -> None:
     backups.back_up(a_source(), a_source("other"))
-    backups.back_up(a_source("other"))
     damaged = backups.back_up(a_source(files=60))
+    backups.back_up(a_source("other"))
+    unreadable = backups.back_up(a_source(files=40))
+    (backups.area().path(unreadable) / sets.MANIFEST).unlink()
     backups.lifecycle().note_damage(RUN, "verify", {damaged: ["volumes/notes/x"]})
 
-    with pytest.raises(SourceRefused, match="from 100 to 30 files"):
-        backups.back_up(a_source(files=30))
+    with pytest.raises(SourceRefused, match="from 60 to 29 files"):
+        backups.back_up(a_source(files=29))
+    assert backups.commit(forced=(NOTES,)).sources[NOTES].files == 29
 
 
 @pytest.mark.parametrize(
@@ -406,7 +413,7 @@ def test_what_a_guard_has_not_undone_is_undone_first(backups: Backups, tmp_path:
 
 def restore_in(backups: Backups, phase: str) -> Journal:
     """A restore that has come so far: the restored tree is in place, and the old one beside it."""
-    journal = Journal(OTHER_RUN, NOTES, "sets", backups.id(), str(backups.base / "notes"), phase)
+    journal = Journal(OTHER_RUN, str(backups.root), NOTES, "sets", backups.id(), str(backups.base / "notes"), phase)
     grow(Path(journal.target), {"journal": b"restored"})
     grow(journal.old, {"journal": b"as it was"})
     return backups.journals().write(journal)
@@ -425,6 +432,17 @@ def test_no_backup_is_taken_of_a_restored_tree_on_trial_and_the_lease_is_given_b
     assert backups.names() == set()
     assert (backups.leases().current(), backups.journals().all()) == (None, [journal])
     assert files(journal.old) == {"journal": b"as it was"}
+
+
+def test_nothing_is_put_right_by_a_run_that_is_refused(backups: Backups, tmp_path: Path) -> None:
+    restore_in(backups, SWAPPED)
+    partial = grow(backups.area().partial(backups.id(days=-1)), {"volumes/a": b"half"})
+    grow(backups.undo / "paused-1234", {"undo.sh": f"touch '{tmp_path}/resumed'\n".encode()})
+
+    with pytest.raises(RestorePending):
+        backups.open()
+    assert partial.exists()
+    assert not (tmp_path / "resumed").exists()
 
 
 def test_a_restore_may_go_on_where_another_one_is_on_trial(backups: Backups) -> None:
@@ -457,6 +475,14 @@ def test_pruning_clears_what_a_dead_restore_has_left(backups: Backups) -> None:
     assert backups.journals().all() == []
 
 
+def by_pruning(backups: Backups, _name: str, effects: Effects) -> None:
+    backups.lifecycle(effects=effects).prune(RUN, "prune", 7)
+
+
+def by_noting(backups: Backups, name: str, effects: Effects) -> None:
+    backups.lifecycle(effects=effects).note_damage(RUN, "verify", {name: ["x"]})
+
+
 def replaced(backups: Backups, *sources: str) -> str:
     """A before-restore set whose run has died, and with some sources in."""
     opening = backups.open(OTHER_RUN, "before-restore")
@@ -468,7 +494,8 @@ def replaced(backups: Backups, *sources: str) -> str:
 def test_what_a_dead_restore_has_replaced_is_completed(backups: Backups) -> None:
     name = replaced(backups, "volumes/a", "prometheus")
     partial = backups.area("before-restore").partial(name)
-    grow(partial, {"volumes/half/file": b"1", "stray/file": b"2", "listings/stray.jsonl": b""})
+    listings = {f"listings/{name}.jsonl": b"" for name in ("stray", "stray/half", "volumes/half")}
+    grow(partial, {"volumes/half/file": b"1", "stray/file": b"2", **listings})
     backups.now += 180
 
     opened = backups.lifecycle().open(RUN, "backup", "tokyo", "wsl1", "test")
@@ -481,6 +508,7 @@ def test_what_a_dead_restore_has_replaced_is_completed(backups: Backups) -> None
         *("SHA256SUMS", "listings", "manifest.json", "prometheus", "volumes"),
     ]
     assert [path.name for path in (area.path(name) / "volumes").iterdir()] == ["a"]
+    assert set(files(area.path(name) / sets.LISTINGS) or {}) == {"volumes/a.jsonl", "prometheus.jsonl"}
 
 
 def test_a_dead_restore_that_has_replaced_nothing_leaves_nothing(backups: Backups) -> None:
@@ -564,7 +592,8 @@ def test_what_goes_is_renamed_before_it_is_removed(backups: Backups) -> None:
     ]
     assert backups.area().ids() == [kept]
 
-    done = backups.lifecycle().prune(RUN, "prune", 1)
+    backups.now += 180
+    done = backups.lifecycle().prune(OTHER_RUN, "prune", 1)
     assert (done.kept, done.removed) == ((kept,), ())
     assert done.leftovers == (f"removed: {backups.root / f'.removed-{gone}'}",)
     assert backups.names() == {kept}
@@ -599,6 +628,39 @@ def test_what_was_replaced_may_all_go(backups: Backups) -> None:
     name = backups.plant(backups.id(days=-1), area="before-restore").name
 
     assert backups.lifecycle("before-restore").prune(RUN, "restore", 0).removed == (name,)
+
+
+def test_a_full_disk_is_cleared_of_what_dead_runs_have_left(backups: Backups) -> None:
+    half = grow(backups.area().partial(backups.id(days=-1)), {"volumes/a": b"half"})
+
+    assert backups.open(effects=full_disk(half.exists)).run == RUN
+    assert not half.exists()
+
+
+@pytest.mark.parametrize("work", [by_pruning, by_noting])
+def test_a_visit_by_a_run_at_work_leaves_it_its_lease(
+    backups: Backups, work: Callable[[Backups, str, Effects], object]
+) -> None:
+    name = backups.back_up(journal=b"words")
+    half = grow(backups.area().partial(backups.id(days=-9)), {"volumes/a": b"half"})
+    work(backups, name, full_disk(half.exists))
+    assert (backups.leases().current(), half.exists()) == (None, False)
+
+    backups.open()
+    work(backups, "20200101T000000Z", Effects())
+    lease = backups.leases().current()
+    assert lease is not None
+    assert lease.run == RUN
+
+
+def test_a_set_that_lies_elsewhere_is_not_pruned(backups: Backups, tmp_path: Path) -> None:
+    moved = backups.plant(backups.id(days=-9)).rename(tmp_path / "another disk")
+    backups.area().path(backups.id(days=-9)).symlink_to(moved)
+    kept = backups.plant(backups.id(days=-1)).name
+
+    done = backups.lifecycle().prune(RUN, "prune", 1)
+    assert (done.kept, done.removed) == ((kept,), ())
+    assert (moved / sets.MANIFEST).exists()
 
 
 def test_age_is_in_the_name_whatever_the_files_say(backups: Backups) -> None:
@@ -637,6 +699,22 @@ def test_damage_is_remembered_until_its_set_is_gone(backups: Backups) -> None:
     assert lifecycle.note_damage(RUN, "verify", {second.name: ["c"]})
     assert json.loads((backups.root / sets.DAMAGE).read_bytes()) == {second.name: ["a", "c"]}
     assert backups.leases().current() is None
+
+
+def test_what_is_not_damaged_any_more_is_forgotten(backups: Backups) -> None:
+    first, second, third = (backups.plant(backups.id(days)).name for days in (-3, -2, -1))
+    lifecycle, area = backups.lifecycle(), backups.area()
+    lifecycle.note_damage(RUN, "verify", {first: ["a", "b"], second: ["a"]})
+
+    assert lifecycle.noted({first: ["b"], third: ["c"]}, first) == {first: {"b"}, second: {"a"}, third: {"c"}}
+    assert lifecycle.noted({}, None) == {first: {"a", "b"}, second: {"a"}, third: frozenset()}
+    assert area.damaged(first) == {"a", "b"}
+    assert lifecycle.note_damage(RUN, "verify", {first: ["b"]}, first)
+    assert [area.damaged(name) for name in (first, second)] == [{"b"}, {"a"}]
+    assert not lifecycle.note_damage(RUN, "verify", {first: ["b"]}, first)
+    assert lifecycle.note_damage(RUN, "verify", {}, second)
+    assert json.loads((backups.root / sets.DAMAGE).read_bytes()) == {first: ["b"]}
+    assert area.good_ids() == [second, third]
 
 
 def test_damage_is_not_noted_in_another_runs_turn(backups: Backups) -> None:

@@ -47,7 +47,19 @@ def test_a_source_may_be_named(name: str) -> None:
             "volumes/a/b",
             "volumes/",
         ),
-        *("volumes//a", "Volumes/a", ".sources", "-rf", "a\n", "volumes/a\n", "volumes/a b", "volumes/日本", "a\0"),
+        *(
+            "listings",
+            "listings/a",
+            "volumes//a",
+            "Volumes/a",
+            ".sources",
+            "-rf",
+            "a\n",
+            "volumes/a\n",
+            "volumes/a b",
+            "volumes/日本",
+            "a\0",
+        ),
     ],
 )
 def test_a_source_cannot_leave_its_set(name: str) -> None:
@@ -135,6 +147,37 @@ def test_garbage_is_damage(backups: Backups, content: bytes) -> None:
     with pytest.raises(SetDamaged, match="use another set"):
         sets.load_listing(path, "prometheus")
     assert backups.area().good_ids() == [LATER]
+
+
+@pytest.mark.parametrize("sources", [[], None, "words", {"prometheus": None}, {"prometheus": {"probes": [[]]}}])
+def test_a_manifest_of_another_shape_is_damage(backups: Backups, sources: object) -> None:
+    manifest = backups.plant(ID, a_source("prometheus")) / sets.MANIFEST
+    backups.plant(LATER)
+    stored = {**json.loads(manifest.read_bytes()), "sources": sources}
+    grow(manifest.parent, {sets.MANIFEST: json.dumps(stored).encode()})
+
+    with pytest.raises(SetDamaged, match=rf"{manifest} was expected to be the manifest .*: use another set"):
+        backups.area().manifest(ID)
+    assert backups.area().good_ids() == [LATER]
+
+
+@pytest.mark.parametrize("noted", [b"", b"{", b"[]", b"7", b'{"20261124T021500Z": 7}', b"\xff"])
+def test_a_note_of_damage_that_cannot_be_read_has_a_way_out(backups: Backups, noted: bytes) -> None:
+    backups.plant(ID)
+    grow(backups.root, {sets.DAMAGE: noted})
+
+    words = rf"{backups.root}/{sets.DAMAGE} was expected to say .* remove it, and verify the sets again"
+    with pytest.raises(SetDamaged, match=words):
+        backups.area().damaged(ID)
+    with pytest.raises(SetDamaged, match=words):
+        backups.area().good_ids()
+
+
+def test_a_link_to_a_set_is_no_set(backups: Backups, tmp_path: Path) -> None:
+    moved = backups.plant(ID).rename(tmp_path / "another disk")
+    backups.area().path(ID).symlink_to(moved)
+
+    assert (backups.area().ids(), backups.area().good_ids()) == ([], [])
 
 
 def test_a_file_that_is_missing_is_damage(backups: Backups) -> None:

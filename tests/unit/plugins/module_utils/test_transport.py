@@ -61,6 +61,16 @@ def test_an_answer_is_what_the_server_said(url: str, method: str, path: str, sta
     assert answer.json() == [method, path + "?query=up%7Ba%3D%22b%22%7D"]
 
 
+def test_a_proxy_of_the_host_is_not_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    monkeypatch.setenv("http_proxy", nobody)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    assert RequestsTransport(5).request("GET", url + "/a").status == 200
+
+
 def test_a_transport_is_made_without_the_library_which_only_a_request_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(transport_module, "requests")
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import json
 import os
+import shutil
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +24,24 @@ import pytest
 from ansible_collections.flatnet.ops.plugins.module_utils import tree
 from ansible_collections.flatnet.ops.plugins.module_utils.tree import Item, Totals
 
-from tests.unit.plugins.module_utils.conftest import grow, in_secret, next_tick, rewrite
+from tests.unit.plugins.module_utils.conftest import grow, in_secret, next_tick, rewrite, unprivileged
 
 pytestmark = pytest.mark.unit
 
+LIST_UNREADABLE = """
+import json, sys
+from pathlib import Path
+from ansible_collections.flatnet.ops.plugins.module_utils import tree
+
+unreadable = {}
+listing = tree.list_tree(Path(sys.argv[1]), {}, unreadable=unreadable)
+print(json.dumps(unreadable))
+print(json.dumps([name for name, item in listing.items() if item.type == "file" and item.sha256 is None]))
+try:
+    tree.list_tree(Path(sys.argv[1]), {})
+except PermissionError as error:
+    print(str(error).partition(":")[0])
+"""
 LONG_AGO = 0
 FAR_AHEAD = 1 << 62
 ITEM = Item("a", "file", 0o644, 1000, 1000, 5, 17, "ab" * 32, None, {"user.x": "eA=="}, 0, "1:2")
@@ -48,6 +66,42 @@ def test_a_scan_sees_every_name_and_follows_nothing(varied: Path) -> None:
         *(b".", b"file", b"same", b"empty", b"points", b"dangling", b"fifo", b"socket"),
         *(b"deep", b"deep/er", b"deep/er/file"),
     }
+
+
+@contextmanager
+def vanishing(path: Path, call: str, nth: int) -> Iterator[None]:
+    """Let a directory vanish just before the so many-th call of this function."""
+    calls: list[str] = []
+
+    def watch(_frame: object, event: str, called: object) -> None:
+        if event == "c_call" and getattr(called, "__name__", "") == call:
+            calls.append(call)
+            if len(calls) == nth:
+                shutil.rmtree(path)
+
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("call", "nth"), [("stat", 1), ("stat", 2), ("scandir", 2), ("scandir", 3)])
+def test_a_scan_bears_that_names_vanish(tmp_path: Path, call: str, nth: int) -> None:
+    root = grow(tmp_path / "root", {"vanishing/deep/file": b"words"})
+    with vanishing(root / "vanishing", call, nth):
+        found = tree.scan(root)
+
+    assert b"." in found
+    assert b"vanishing/deep/file" not in found
+
+
+def test_a_tree_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        tree.scan(tmp_path / "none")
+    with vanishing(grow(tmp_path / "root", {}), "scandir", 1), pytest.raises(FileNotFoundError):
+        tree.scan(tmp_path / "root")
 
 
 def look_again(root: Path, change: Callable[[Path], object], began_ns: int) -> tree.Changes:
@@ -216,6 +270,24 @@ def test_extended_attributes_are_listed(varied: Path) -> None:
     assert (tree.list_tree(varied, {})["file"].xattrs or {})["user.flatnet"] == base64.b64encode(b"\0\xff").decode()
 
 
+def test_the_label_of_a_host_does_not_belong_to_a_file() -> None:
+    assert tree.kept({"security.selinux": "eA==", "security.capability": "eA==", "user.x": "eQ=="}) == {
+        "security.capability": "eA==",
+        "user.x": "eQ==",
+    }
+    assert tree.kept(None) == {}
+
+
+def test_a_file_that_cannot_be_read_is_named_where_that_is_asked_for(varied: Path) -> None:
+    (varied / "file").chmod(0)
+
+    printed = unprivileged(LIST_UNREADABLE, varied)
+    unreadable, missing, error = printed.splitlines()
+    assert json.loads(unreadable).popitem() in [(name, "Permission denied") for name in ("file", "same")]
+    assert json.loads(missing) == ["file", "same"]
+    assert error == "[Errno 13] Permission denied"
+
+
 def test_a_big_file_is_read_whole(tmp_path: Path) -> None:
     data = bytes(range(256)) * (tree.CHUNK // 256) + b"the rest"
     (tmp_path / "big").write_bytes(data)
@@ -290,6 +362,11 @@ def test_a_link_that_points_elsewhere_is_named_on_one_line_of_text() -> None:
 def test_a_path_is_shown_as_text_of_one_line(path: str, shown: str) -> None:
     assert tree.shown(path) == shown
     assert tree.unshown(shown) == path
+
+
+@pytest.mark.parametrize("words", [r"\q", r"\x4", r"\xZZ", "\\"])
+def test_what_is_no_escape_of_ours_stays_as_it_is(words: str) -> None:
+    assert tree.unshown(words) == words
 
 
 def test_every_path_that_is_shown_can_be_told_from_every_other() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,21 @@ def test_a_tree_that_is_not_there_is_named(volume_name: str | None, path: str | 
 
     with pytest.raises(SourceRefused, match=words):
         TreeBackup(Effects(), Podman(), source).directory()
+
+
+def test_a_directory_is_found_behind_a_link(backups: Backups, volume: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(volume)
+    source = save(backups, backup(backups, "hot", path=tmp_path / "link"))
+
+    assert (source.origin, source.files) == (str(volume), 2)
+    assert backup(backups, "paused", path=tmp_path / "link").running() == ["reader", "writer"]
+
+
+def test_a_directory_whose_name_is_not_text_is_saved(backups: Backups, tmp_path: Path) -> None:
+    source = save(backups, backup(backups, "hot", path=grow(tmp_path / "not\udcffutf8", {"journal": b"words"})))
+
+    assert source.origin == rf"{tmp_path}/not\xffutf8"
+    assert backups.commit().sources[NOTES] == replace(source, guard={"shrink_limit_percent": 50, "forced": None})
 
 
 def test_a_directory_is_saved_hot(backups: Backups, volume: Path, podman_host: PodmanHost) -> None:

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandF
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_copy import MARGIN, Copied, Previous, TreeCopy
 
 from tests.unit.plugins.module_utils.conftest import (
+    UNPRIVILEGED,
     AddProgram,
     commands_on,
     grow,
@@ -259,6 +263,196 @@ def test_what_was_copied_afresh_is_not_copied_again(origin: Path, tmp_path: Path
     assert len([effect for effect in effects.log if effect.kind == "run"]) == 1
 
 
+def test_a_directory_that_became_a_file_is_copied(origin: Path, tmp_path: Path) -> None:
+    previous, _set = earlier(origin)
+    shutil.rmtree(origin / "-dash d")
+    (origin / "-dash d").write_bytes(b"a file now")
+    TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting()
+
+    assert content(tmp_path / "copy") == content(origin)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_name_is_no_matter_where_only_it_has_changed(origin: Path, tmp_path: Path, name: str) -> None:
+    previous, _set = earlier(origin)
+    rewrite(origin / f"{name} d" / name)
+    TreeCopy(Effects(), origin, tmp_path / "linked", previous).take_resting()
+    assert content(tmp_path / "linked") == content(origin)
+
+    next_tick()
+    effects = during(lambda: grow(origin, {f"{name} d/late": b"late", f"{name} late/late": b"late"}))
+    copied = TreeCopy(effects, origin, tmp_path / "copy").take_live(None)
+    assert content(tmp_path / "copy") == content(origin)
+    assert copied.changed_while_copied == 0
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(lambda origin: grow(origin, {"new": b"new"}), id="a name"),
+        pytest.param(lambda origin: origin.chmod(0o711), id="the root alone"),
+    ],
+)
+def test_a_late_change_does_not_reach_the_earlier_copy(
+    origin: Path, tmp_path: Path, first: Callable[[Path], object]
+) -> None:
+    previous, _set = earlier(origin)
+    everything = content(previous.path)
+    effects = during(lambda: first(origin), lambda: (origin / "other").chmod(0o666))
+    TreeCopy(effects, origin, tmp_path / "copy", previous).take_live(None)
+
+    assert content(previous.path) == everything
+    assert (tmp_path / "copy").stat().st_mode == origin.stat().st_mode
+
+
+def test_a_name_that_vanishes_before_the_second_copy_is_no_failure(origin: Path, tmp_path: Path) -> None:
+    effects = during(lambda: grow(origin, {"new": b"1"}), (origin / "new").unlink)
+    TreeCopy(effects, origin, tmp_path / "copy").take_live(None)
+
+    assert not (tmp_path / "copy/new").exists()
+
+
+def test_the_disk_is_synced_before_anything_is_copied(origin: Path, tmp_path: Path) -> None:
+    late = origin / "written back"
+
+    def watch(effect: Effect) -> None:
+        if effect.kind == "syncfs":
+            late.touch()
+
+    effects = Effects(watch)
+    copied = TreeCopy(effects, origin, tmp_path / "copy").take_live(rest())
+    assert effects.log[0] == Effect("syncfs", str(origin))
+    assert [effect.kind for effect in effects.log].count("syncfs") == 1
+    assert copied.listing["written back"].origin is None
+
+
+def test_only_what_was_settled_before_a_live_copy_says_where_it_came_from(origin: Path, tmp_path: Path) -> None:
+    effects = during(lambda: rewrite(origin / "journal"))
+    copied = TreeCopy(effects, origin, tmp_path / "copy").take_live(rest())
+
+    def origins(listing: dict[str, tree.Item]) -> set[str]:
+        return {name for name, item in listing.items() if item.origin}
+
+    everything = {name for name, item in copied.listing.items() if item.type == "file"}
+    assert everything - origins(copied.listing) == {"journal", "same"}
+    assert origins(TreeCopy(Effects(), origin, tmp_path / "resting").take_resting().listing) == everything
+
+
+@dataclass
+class MappedFile:
+    """A file to which another process writes through its memory, as databases do."""
+
+    path: Path
+    pid: int
+    orders: int
+    done: int
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[MappedFile]:
+        """Start the process."""
+        path.write_bytes(b"0" * mmap.PAGESIZE)
+        (read_order, order), (read_done, done) = os.pipe(), os.pipe()
+
+        def write() -> None:
+            with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+                while True:
+                    memory[:1] = os.read(read_order, 1)
+                    os.write(done, b".")
+
+        process = in_another_process(write)
+        assert process.pid is not None
+        try:
+            yield cls(path, process.pid, order, read_done)
+        finally:
+            process.kill()
+            process.join()
+            for descriptor in (read_order, order, read_done, done):
+                os.close(descriptor)
+
+    def write(self, byte: bytes) -> None:
+        """Let it write, and wait until it has."""
+        os.write(self.orders, byte)
+        os.read(self.done, 1)
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Keep it from writing."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def changed_at(self) -> int:
+        """When the file has changed, as far as the file system knows."""
+        return self.path.stat().st_ctime_ns
+
+
+def test_what_is_written_through_memory_is_not_missed(origin: Path, tmp_path: Path) -> None:
+    with MappedFile.open(origin / "mapped") as mapped:
+        mapped.write(b"1")
+        subprocess.run(["sync", "--file-system", origin], check=True)
+        next_tick()
+        dirty_since = mapped.changed_at()
+        mapped.write(b"2")
+        if mapped.changed_at() == dirty_since:
+            pytest.skip(f"the file system of {origin} does not say when memory is written")
+        next_tick()
+
+        @contextmanager
+        def rest_after_a_write() -> Iterator[None]:
+            mapped.write(b"3")
+            with mapped.at_rest():
+                yield
+
+        first = TreeCopy(Effects(), origin, tmp_path / "first").take_live(rest_after_a_write())
+        mapped.write(b"4")
+        previous = Previous(tmp_path / "first", first.listing)
+        TreeCopy(Effects(), origin, tmp_path / "second", previous).take_live(mapped.at_rest())
+
+    assert [(tmp_path / name / "mapped").read_bytes()[:1] for name in ("first", "second")] == [b"3", b"4"]
+
+
+def set_attribute(path: Path) -> None:
+    """Give a file an extended attribute."""
+    try:
+        os.setxattr(path, "user.flatnet", b"1")
+    except OSError as error:
+        pytest.skip(f"no extended attributes on the file system of {path}: {error}")
+
+
+def without_attributes(add_program: AddProgram) -> None:
+    """Let the real cp copy as to a disk that does not take extended attributes."""
+    keeps = "-R --no-dereference --preserve=mode,ownership,timestamps,links"
+    add_program("cp", f"shift 4; exec '{shutil.which('cp')}' {keeps} \"$@\"\n")
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_copy_without_the_attributes_does_not_pass(
+    origin: Path, tmp_path: Path, add_program: AddProgram, live: bool
+) -> None:
+    without_attributes(add_program)
+    copy = TreeCopy(Effects(), origin, tmp_path / "copy")
+    copy.take_resting()
+    shutil.rmtree(tmp_path / "copy")
+    set_attribute(origin / "journal")
+    next_tick()
+
+    words = (
+        f"the extended attributes and ACLs of '(journal|same)', and has not: the disk of {tmp_path} does not take them"
+    )
+    with pytest.raises(CopyFailed, match=words):
+        copy.take_live(rest()) if live else copy.take_resting()
+
+
+def test_an_attribute_that_a_live_tree_has_got_since_is_no_failure(origin: Path, tmp_path: Path) -> None:
+    effects = during(lambda: grow(origin, {"new": b"new"}), lambda: set_attribute(origin / "other"))
+    copied = TreeCopy(effects, origin, tmp_path / "copy").take_live(None)
+
+    assert "user.flatnet" not in (copied.listing["other"].xattrs or {})
+
+
 def limited(add_program: AddProgram, bytes: int) -> None:
     """Let the real cp fail as it would on a bad disk: it ends with 1 and leaves files of this size cut off."""
     add_program("cp", f"trap '' XFSZ; ulimit -f {bytes // 512}; exec '{shutil.which('cp')}' \"$@\"\n")
@@ -380,9 +574,8 @@ def test_a_file_that_nobody_can_read_does_not_pass_silently(
 ) -> None:
     if os.getuid() == 0:
         # Else root reads everything.
-        drop = "setpriv --bounding-set=-dac_override,-dac_read_search --"
         for name in ("cp", "rsync"):
-            add_program(name, f"exec {drop} '{shutil.which(name)}' \"$@\"\n")
+            add_program(name, f"exec {' '.join(UNPRIVILEGED)} '{shutil.which(name)}' \"$@\"\n")
     (origin / "journal").chmod(0)
     next_tick()
 

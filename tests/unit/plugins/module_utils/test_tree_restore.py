@@ -6,16 +6,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.flatnet.ops.plugins.module_utils import sets
+from ansible_collections.flatnet.ops.plugins.module_utils import sets, tree, tree_copy
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
     CommandFailed,
+    DiskFull,
+    NotReady,
     RestorePending,
     SetDamaged,
     UsageError,
@@ -30,6 +34,7 @@ from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import
     Journal,
     Journals,
 )
+from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Filling
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import Staged, TreeRestore
 
 from tests.unit.plugins.module_utils.conftest import (
@@ -74,8 +79,13 @@ class Site:
         return TreeRestore(effects, Podman(), self.backups.journals(effects), run, NOTES)
 
     def stage(self, run: str = RUN, effects: Effects | None = None) -> Staged:
-        """Stage the set's source beside the target."""
-        return self.restore(run, effects).stage(self.backups.area(), self.set_id, self.target)
+        """Stage the set's source beside the target; the set of what is replaced is open, whichever run asks."""
+        with self.filling() as filling:
+            return self.restore(run, effects).stage(self.backups.area(), self.set_id, self.target, filling)
+
+    def filling(self) -> AbstractContextManager[Filling]:
+        """The set that takes in what is replaced."""
+        return self.backups.lifecycle("before-restore").filling(RUN)
 
     def swapped(self) -> None:
         """Stage and swap."""
@@ -84,10 +94,7 @@ class Site:
 
     def confirm(self, effects: Effects | None = None) -> None:
         """Accept what was swapped in."""
-        lifecycle = self.backups.lifecycle("before-restore")
-        if self.backups.leases().current() is None:
-            self.backups.open(RUN, "before-restore")
-        with lifecycle.filling(RUN) as filling:
+        with self.filling() as filling:
             self.restore(effects=effects).confirm(filling)
 
     def phase(self) -> str | None:
@@ -103,6 +110,7 @@ def site(backups: Backups, podman_host: PodmanHost) -> Site:
     backups.save(NOTES, SAVED)
     made = Site(backups, podman_host, backups.commit().id, grow(backups.base / "a 'target'\n$x", PRESENT))
     backups.now += 3600
+    backups.open(RUN, "before-restore")
     podman_host.add("writer", notes=(made.target, "/srv"))
     podman_host.add("idle", "exited", notes=(made.target, "/srv"))
     podman_host.add("other", other=(backups.base / "elsewhere", "/srv"))
@@ -122,7 +130,7 @@ def test_a_staged_tree_changes_nothing(site: Site) -> None:
     assert beside(site) == {"flatnet-staged": SAVED}
     assert files(site.target) == PRESENT
     assert (site.podman_host.calls(), site.journals.refusal()) == ([], None)
-    mine = Journal(RUN, NOTES, "sets", site.set_id, str(site.target), STAGED)
+    mine = Journal(RUN, str(site.backups.root), NOTES, "sets", site.set_id, str(site.target), STAGED)
     assert site.journals.all() == [mine]
     assert (site.restore().mine(), site.restore(OTHER_RUN).mine()) == (mine, None)
 
@@ -161,6 +169,33 @@ def test_a_set_without_the_source_is_named(site: Site) -> None:
     with pytest.raises(SetDamaged, match="was expected to be the listing of volumes/notes"):
         site.stage()
     assert site.phase() is None
+
+
+def test_a_set_without_the_files_is_named(site: Site) -> None:
+    data = site.backups.area().path(site.set_id) / NOTES
+    data.rename(data.with_name("lost"))
+
+    with pytest.raises(SetDamaged, match=f"{data} was expected to hold the files of {NOTES}, and is not there"):
+        site.stage()
+    assert (site.phase(), beside(site)) == (None, {})
+
+
+@pytest.mark.parametrize("content", [{}, {"journal": b"of somebody"}])
+def test_what_no_restore_accounts_for_is_left_alone(site: Site, content: dict[str, bytes]) -> None:
+    grow(Path(f"{site.target}.flatnet-old"), content)
+
+    with pytest.raises(UsageError, match=r"flatnet-old, where the data before a restore waits, .* move it away"):
+        site.stage()
+    assert (site.phase(), beside(site), files(site.target)) == (None, {"flatnet-old": content}, PRESENT)
+
+
+def test_without_room_for_what_is_replaced_nothing_is_staged(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    # More than any disk has free.
+    monkeypatch.setattr(tree_copy, "MARGIN", 1 << 60)
+
+    with pytest.raises(DiskFull, match=f"the copy of {re.escape(str(site.target))} needs"):
+        site.stage()
+    assert (site.phase(), beside(site), files(site.target)) == (None, {}, PRESENT)
 
 
 @pytest.mark.parametrize(
@@ -203,10 +238,23 @@ def test_a_target_is_found_where_this_host_has_it(site: Site) -> None:
     assert target(Path("/srv/tsdb"), None, "idle") == site.target / "tsdb"
 
 
+def test_a_target_is_found_behind_a_link(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(site.target)
+    data = site.podman_host.add_volume("data")
+    data.rmdir()
+    data.symlink_to(site.target)
+    site.podman_host.add("linked", notes=(tmp_path / "link", "/srv"))
+    target = site.restore().target
+
+    found = [target(None, "data", None), target(tmp_path / "link", None, None), target(Path("/srv"), None, "linked")]
+    assert found == [site.target] * 3
+
+
 @pytest.mark.usefixtures("systemd_run")
 def test_a_target_that_is_not_there_is_made(site: Site) -> None:
     restore, new = site.restore(), site.backups.base / "new"
-    restore.stage(site.backups.area(), site.set_id, new)
+    with site.filling() as filling:
+        restore.stage(site.backups.area(), site.set_id, new, filling)
     assert (files(new), new.stat().st_mode & 0o7777) == ({}, 0o755)
 
     assert restore.swap().target == str(new)
@@ -293,6 +341,30 @@ def test_where_nobody_runs_nobody_is_started(site: Site) -> None:
     assert files(site.target) == SAVED
 
 
+def test_nobody_who_is_paused_is_swapped_under(site: Site) -> None:
+    for name in ("writer", "frozen"):
+        site.podman_host.add(name, "paused", notes=(site.target, "/srv"))
+    site.stage()
+
+    with pytest.raises(UsageError, match=r"to run or to be stopped, and frozen, writer is neither: unpause or stop it"):
+        site.restore().swap()
+    assert (site.phase(), site.podman_host.calls()) == (STAGED, [])
+    assert files(site.target) == PRESENT
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_who_does_not_run_on_restored_data_is_named(site: Site) -> None:
+    site.stage()
+    journal = site.restore().swap()
+    site.restore().check_users(journal)
+    site.podman_host.add("writer", "exited", notes=(site.target, "/srv"))
+
+    words = f"writer was expected to run on the restored {NOTES}, as before, and does not: .*logs --tail 50 writer"
+    with pytest.raises(NotReady, match=words):
+        site.restore().check_users(journal)
+    site.restore().check_users(replace(journal, containers=()))
+
+
 @pytest.mark.parametrize(
     ("kind", "target"),
     [
@@ -350,7 +422,7 @@ def test_a_confirmed_restore_keeps_what_was_there_in_a_set_of_its_own(site: Site
     (name,) = area.ids()
     source = area.manifest(name).sources[NOTES]
     assert files(area.path(name) / NOTES) == PRESENT
-    assert (source.kind, source.origin, source.consistency) == ("directory", str(site.target), "stopped")
+    assert (source.kind, source.origin, source.consistency) == ("directory", tree.shown(str(site.target)), "stopped")
     assert (source.facts, source.containers) == ({"replaced_by": f"sets/{site.set_id}"}, ("writer",))
     assert (files(site.target), beside(site), site.phase()) == (SAVED, {}, None)
 
@@ -407,8 +479,16 @@ def test_what_a_dead_run_left_is_put_right_before_staging(site: Site, phase: str
     if phase == CONFIRMED:
         with pytest.raises(Stopped):
             site.confirm(stop_at("remove", "flatnet-old"))
+    if phase == SWAPPED:
+        grow(site.target, {"written": b"since the swap"})
     site.stage(OTHER_RUN)
 
+    partial = site.backups.area("before-restore").partials()[0]
+    stored = site.backups.area("before-restore").partial(partial)
+    in_use = {**SAVED, "written": b"since the swap"}
+    assert files(stored / "interrupted/volumes.notes") == (in_use if phase == SWAPPED else None)
+    kept = {SWAPPED: {"interrupted/volumes.notes"}, CONFIRMED: {NOTES}}.get(phase, set())
+    assert set(sets.load_sources(stored)) == kept
     assert files(site.target) == (SAVED if phase == CONFIRMED else PRESENT)
     assert beside(site) == {"flatnet-staged": SAVED}
     assert [(journal.run, journal.phase) for journal in site.journals.all()] == [(OTHER_RUN, STAGED)]

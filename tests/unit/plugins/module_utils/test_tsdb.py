@@ -91,3 +91,24 @@ def test_a_block_that_does_not_describe_itself_is_no_block(tmp_path: Path, damag
     with pytest.raises(ValueError, match=r"description of a block|describes block x"):
         tsdb.blocks(tmp_path)
     assert [path for path, _what in tsdb.verify(tmp_path)] == [f"{FIRST}/meta.json"]
+
+
+@pytest.mark.parametrize(
+    ("duration", "milliseconds"),
+    [
+        ("0s", 0),
+        ("1ms", 1),
+        ("15d", 1_296_000_000),
+        ("1d12h", 129_600_000),
+        ("1y2w3d4h5m6s7ms", 33_019_506_007),
+        ("90m", 5_400_000),
+    ],
+)
+def test_a_duration_is_read_as_prometheus_writes_it(duration: str, milliseconds: int) -> None:
+    assert tsdb.milliseconds(duration) == milliseconds
+
+
+@pytest.mark.parametrize("duration", ["", "15", "d", "15 d", "1d12", "-1d", "1.5d", "15D"])
+def test_what_is_no_duration_is_named(duration: str) -> None:
+    with pytest.raises(ValueError, match=f"'{duration}' was expected to be a duration, as 15d"):
+        tsdb.milliseconds(duration)

@@ -247,3 +247,11 @@ def test_a_command_acts_only_in_its_states(podman_host: PodmanHost, status: str 
 
     assert podman_host.calls() == (["unpause app"] if status == "paused" else [])
     assert becomes is None or podman_host.status("app") == becomes
+
+
+@pytest.mark.parametrize("answers", ["exit 125", 'case "$2" in exists) exit 0 ;; *) exit 125 ;; esac'])
+def test_a_podman_that_cannot_answer_fails_the_undo(add_program: AddProgram, answers: str) -> None:
+    add_program("podman", f"{answers}\n")
+    command = only_if_status("app", ("paused",), ["podman", "unpause", "app"])
+
+    assert subprocess.run(["sh", "-euc", command], check=False).returncode != 0

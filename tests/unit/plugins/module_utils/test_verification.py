@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -17,11 +18,20 @@ from ansible_collections.flatnet.ops.plugins.module_utils.errors import SetDamag
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area
 from ansible_collections.flatnet.ops.plugins.module_utils.verification import verify
 
-from tests.unit.plugins.module_utils.conftest import NOTES, ULIDS, Backups, a_block, in_secret, rewrite
+from tests.unit.plugins.module_utils.conftest import NOTES, ULIDS, Backups, a_block, in_secret, rewrite, unprivileged
 
 pytestmark = pytest.mark.unit
 
 JOURNAL, LISTING = f"{NOTES}/journal", f"listings/{NOTES}.jsonl"
+VERIFY = """
+import json, sys
+from pathlib import Path
+from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area
+from ansible_collections.flatnet.ops.plugins.module_utils.verification import verify
+
+path = Path(sys.argv[1])
+print(json.dumps({one.path: one.what for one in verify(Area(path.parent), path.name).damage}))
+"""
 ZEROS = b"0" * 64
 
 
@@ -81,7 +91,12 @@ def forge_listing(whole: Path) -> None:
         (lambda whole: (whole / JOURNAL).chmod(0o600), {JOURNAL: "has mode 0o600, expected 0o644"}),
         (lambda whole: (whole / NOTES / "deep").chmod(0o700), {f"{NOTES}/deep": "has mode 0o700"}),
         (lambda whole: os.utime(whole / JOURNAL, ns=(0, 1)), {JOURNAL: "has mtime_ns 1, expected"}),
-        (lambda whole: (whole / NOTES).rename(whole / "moved"), {NOTES: "is missing"}),
+        (
+            lambda whole: (whole / NOTES).rename(whole / "moved"),
+            {NOTES: "is missing", "moved": "does not belong there"},
+        ),
+        (lambda whole: (whole / "stray").touch(), {"stray": "does not belong there"}),
+        (lambda whole: (whole / "volumes/stray").mkdir(), {"volumes/stray": "does not belong there"}),
         (lambda whole: flip(whole / "SHA256SUMS", b"  ", b" "), {"SHA256SUMS": "has a line that is not a sum"}),
         (lambda whole: (whole / "SHA256SUMS").unlink(), {"SHA256SUMS": "No such file"}),
         (
@@ -117,6 +132,16 @@ def test_whatever_changes_is_named(whole: Path, damage: Callable[[Path], object]
 
     assert damaged.keys() == named.keys()
     assert not [(path, damaged[path]) for path, words in named.items() if words not in damaged[path]]
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_others(whole: Path) -> None:
+    (whole / JOURNAL).chmod(0)
+    rewrite(whole / NOTES / "deep/er")
+
+    printed = unprivileged(VERIFY, whole)
+    named = json.loads(printed)
+    assert named.keys() == {JOURNAL, f"{NOTES}/deep/er"}
+    assert named[JOURNAL] == "cannot be read (Permission denied)"
 
 
 def test_one_bit_is_enough(whole: Path) -> None:
