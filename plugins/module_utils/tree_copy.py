@@ -156,10 +156,10 @@ class TreeCopy:
             if not stat.S_ISDIR(source[name].st_mode):
                 self._unlink(os.path.join(top, name))
         # rsync sets the root's times by itself; named, the root brings all that lies in it. "./" keeps "#" from being a comment.
-        names = [b"./" + name for name in sorted(tree.with_parents(wanted)) if name != b"."]
-        root_alone = [] if names else ["--exclude=*"]
+        listed = [b"./" + name for name in sorted(tree.with_parents(wanted)) if name != b"."]
+        root_alone = [] if listed else ["--exclude=*"]
         argv = [*RSYNC, "--no-recursive", "--ignore-missing-args", "--from0", "--files-from=-", *root_alone]
-        self._run([*argv, f"{self._source}/", f"{self._target}/"], b"\0".join(names or [b"."]), (0, *tolerated))
+        self._run([*argv, f"{self._source}/", f"{self._target}/"], b"\0".join(listed or [b"."]), (0, *tolerated))
 
     def _not_to_be_linked(self, previous: Previous, now: Scan, touched_counts: bool) -> list[bytes]:
         """Files that rsync linked by size and time, and whose content is damaged there or was changed since."""
