@@ -253,7 +253,7 @@ def restore_paused_container(world: World) -> Found:
 
 @FAULTS.of("site-restore-application-dies", "an application ends on its restored data")
 def restore_application_dies(world: World) -> Found:
-    die = "while sleep 0.2; do if [ -e /srv/new ]; then :; else exit 1; fi; done"
+    die = "trap 'exit 0' TERM; while sleep 0.2; do if [ -e /srv/new ]; then :; else exit 1; fi; done"
     world.host.write(f"{world.data}/new", NEW.encode())
     create = ["podman", "create", "--name", "app-picky", "--network", "none", "--volume", f"{VOLUME}:/srv"]
     world.host.run([*create, "--entrypoint", json.dumps(["/bin/sh", "-c", die]), "localhost/app-files:1.0"])
