@@ -236,7 +236,7 @@ class Restore:
             if self._params["source"] in sets.load_sources(filling.path) and self._restore.mine() is None:
                 return Outcome(False, f"{self._params['source']} is confirmed already")
             self._restore.confirm(filling)
-            kept = filling.path
+            kept = f"set {filling.opening.id} of before-restore"
         return Outcome(True, f"{self._params['source']} is confirmed; what was there before is kept in {kept}")
 
     def undone(self) -> Outcome:
