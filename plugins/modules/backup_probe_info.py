@@ -60,7 +60,7 @@ seealso:
 EXAMPLES = r"""
 - name: Does the restored Prometheus say what it said before?
   flatnet.ops.backup_probe_info:
-    id: 20261124T021500Z
+    id: latest
 """
 
 RETURN = r"""

@@ -57,7 +57,7 @@ EXAMPLES = r"""
     id: latest
     verify: true
   register: verified
-  failed_when: verified.damage
+  failed_when: verified.damage | length > 0
 """
 
 RETURN = r"""

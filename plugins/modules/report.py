@@ -84,16 +84,16 @@ EXAMPLES = r"""
 - name: Open a run
   flatnet.ops.report:
     state: opened
-    operation: backup
+    operation: verify
     hosts: "{{ ansible_play_hosts_all }}"
   register: my_run
   run_once: true
 
-- name: Save a volume
-  flatnet.ops.tree_backup:
+- name: Verify the newest set
+  flatnet.ops.backup_set_info:
     run: "{{ my_run.id }}"
-    source: volumes/app_data
-    volume: app_data
+    id: latest
+    verify: true
 
 - name: Report
   flatnet.ops.report:
