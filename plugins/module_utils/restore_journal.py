@@ -134,8 +134,11 @@ class Journals:
             self._effects.remove_tree(journal.old)
         self.forget(journal)
 
-    def settle(self, journal: Journal, keep: Callable[[Path], object]) -> None:
-        """Finish or undo what a dead run has left; a restored tree that was in use is kept."""
+    def settle(self, journal: Journal, keep: Callable[[Path], object] | None = None) -> None:
+        """Finish or undo what a dead run has left.
+
+        :param keep: stores a restored tree that was in use
+        """
         if journal.phase == CONFIRMED:
             self.discard_old(journal)
         else:
@@ -149,10 +152,7 @@ class Journals:
         """
         left = [journal for journal in self.all() if journal.phase != SWAPPED and journal.root == str(root)]
         for journal in left:
-            if journal.phase == CONFIRMED:
-                self.discard_old(journal)
-            else:
-                self.put_back(journal)
+            self.settle(journal)
         return [f"{journal.phase} restore cleared: {journal.source}" for journal in left]
 
     def _path(self, source: str) -> Path:

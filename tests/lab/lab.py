@@ -71,6 +71,7 @@ class Lab:
         self._terminate_by_exception()
         try:
             self._create()
+        # Also Ctrl-C: what was made so far has to go.
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise

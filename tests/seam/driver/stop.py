@@ -62,6 +62,7 @@ def _work(work: Callable[[Effects], None], kill_at: int | None, log: int) -> int
 
     try:
         work(Effects(watch))
+    # A forked child must not go on in its parent's code, whatever happens.
     except BaseException:
         traceback.print_exc()
         return 1
