@@ -51,4 +51,4 @@ lab-up lab-down lab-shell lab-status: lab-%:
 
 clean:  ## remove the lab and what was made in this checkout; the caches stay
 	@test ! -e .cache/venv || python -m tests.lab down
-	@rm -rf .cache .ansible tests/output .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .cache .ansible tests/output .mypy_cache .pytest_cache .ruff_cache .hypothesis

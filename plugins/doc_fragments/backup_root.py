@@ -15,10 +15,4 @@ options:
       - The backup directory on the host.
     type: path
     default: /backup/flatnet
-  area:
-    description:
-      - V(sets) are the backups; V(before-restore) is what restores have replaced, in the same format.
-    type: str
-    choices: [sets, before-restore]
-    default: sets
 """

@@ -14,10 +14,10 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, DiskFull
 
@@ -67,6 +67,7 @@ class Effects:
         beside.unlink(missing_ok=True)
         try:
             with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                os.fchmod(file.fileno(), mode)
                 file.write(data)
                 file.flush()
                 self._announce("fsync", beside)
@@ -79,15 +80,60 @@ class Effects:
         self.rename(beside, path)
         self.sync_directory(path.parent)
 
+    def put(self, path: Path, data: bytes, mode: int) -> None:
+        """Write a new file; a later sync of the file system makes it durable."""
+        self._announce("put", path)
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(data)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise DiskFull(disk_full(path, str(error))) from error
+
     def rename(self, source: Path, target: Path) -> None:
         """Move within one file system, replacing a file."""
         self._announce("rename", f"{source} -> {target}")
         source.rename(target)
 
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file one more name on its file system."""
+        self._announce("link", f"{source} -> {target}")
+        os.link(source, target, follow_symlinks=False)
+
     def unlink(self, path: bytes | Path) -> None:
         """Remove one name that is not a directory."""
         self._announce("unlink", path)
         os.unlink(path)
+
+    def link_files(self, source: Path, target: Path, names: Iterable[bytes]) -> set[bytes]:
+        """Give files of one tree the same names in another, and it the directories; announced once more after the first.
+
+        :return: the names that are there now; a file system may refuse any
+        """
+        self._announce("links", f"{source} -> {target}")
+        there, here = bytes(source), bytes(target)
+        linked: set[bytes] = set()
+        directories: set[bytes] = set()
+        for name in names:
+            path = here + b"/" + name
+            directory = path.rpartition(b"/")[0]
+            try:
+                if directory not in directories:
+                    os.makedirs(directory, exist_ok=True)
+                    directories.add(directory)
+                os.link(there + b"/" + name, path, follow_symlinks=False)
+            except OSError:
+                continue
+            linked.add(name)
+            if len(linked) == 1:
+                self._announce("links-begun", target)
+        return linked
+
+    def remove_directory(self, path: Path) -> None:
+        """Remove an empty directory."""
+        self._announce("rmdir", path)
+        path.rmdir()
 
     def remove_tree(self, path: bytes | Path) -> None:
         """Remove a whole directory; announced once more after its first entry is gone."""
@@ -131,10 +177,13 @@ class Effects:
         self._announce("run", " ".join(argv))
         return run(argv, stdin, expect, held, bound, started=lambda: self._announce("run-begun", " ".join(argv)))
 
-    def http(self, transport: Transport, method: str, url: str) -> Answer:
-        """Send a request that changes something on a server."""
+    def http(self, transport: Transport, method: str, url: str, body: Any = None) -> Answer:
+        """Send a request that changes something on a server.
+
+        :param body: what is sent as JSON; nothing for None
+        """
         self._announce("http", f"{method} {url}")
-        return transport.request(method, url)
+        return transport.request(method, url, body=body)
 
 
 @dataclass(frozen=True)

@@ -112,11 +112,15 @@ class Leases:
 
         :raises LeaseHeld: another run has it, or works right now
         """
-        lease = self.current()
-        stays = lease is not None and lease.belongs_to(run)
+        mine = self.current()
+        if mine is not None and mine.belongs_to(run):
+            with self.claimed(run, mine.purpose, mine.seconds, make_room):
+                yield
+            return
         with self.claimed(run, purpose, DEFAULT_SECONDS, make_room):
-            yield
-            if not stays:
+            try:
+                yield
+            finally:
                 self.release()
 
     @contextmanager

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class Mount:
     source: Path
     destination: Path
     volume: str | None
+    writable: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,24 @@ class Podman:
 
     def containers(self) -> list[Container]:
         """Every container, running or not, by name."""
-        names = run(["podman", "ps", "--all", "--quiet", "--no-trunc"]).stdout.split()
-        if not names:
-            return []
-        described = json.loads(run(["podman", "container", "inspect", *names]).stdout)
-        return sorted((_container(one) for one in described), key=lambda container: container.name)
+        return [_container(one) for one in self.described()]
+
+    def described(self) -> list[dict[str, Any]]:
+        """Every container in Podman's own words, by name; one that vanishes meanwhile is left out."""
+        names = self._names()
+        while names:
+            got = run(["podman", "container", "inspect", *names], expect=(0, 125))
+            if got.code == 0:
+                described: list[dict[str, Any]] = json.loads(got.stdout)
+                return sorted(described, key=lambda one: str(one.get("Name")))
+            now = self._names()
+            if now == names:
+                raise CommandFailed(
+                    "'podman container inspect' was expected to describe every container of this host, and said"
+                    f" '{got.stderr.strip()[-300:]}': see what it says to the containers of 'podman ps --all'"
+                )
+            names = now
+        return []
 
     def container(self, name: str) -> Container:
         """One container.
@@ -76,27 +91,69 @@ class Podman:
         return _container(json.loads(got.stdout)[0])
 
     def statuses(self, names: list[str]) -> dict[str, str]:
-        """The states of some containers, by one question."""
-        got = run(["podman", "container", "inspect", "--format", "{{.State.Status}}", *names])
-        return dict(zip(names, got.stdout.split()))
+        """The states of some containers, by one question; ``removed`` where one is gone."""
+        got = run(["podman", "container", "inspect", "--format", "{{.State.Status}}", *names], expect=(0, 125))
+        if got.code == 0:
+            return dict(zip(names, got.stdout.split()))
+        there = {container.name: container.status for container in self.containers()}
+        return {name: there.get(name, "removed") for name in names}
 
     def mountpoint(self, volume: str) -> Path | None:
         """Where a volume's files lie; None if there is no such volume."""
         got = run(["podman", "volume", "inspect", "--format", "{{.Mountpoint}}", volume], expect=(0, 125))
         return Path(got.stdout.strip()) if got.code == 0 else None
 
-    def using(self, path: Path) -> list[Container]:
-        """The containers that mount this path, something below it, or a directory above it."""
+    def images(self, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """These images in Podman's own words."""
+        return _inspected("image", sorted(ids))
+
+    def networks(self) -> list[dict[str, Any]]:
+        """Every network in Podman's own words, by name."""
+        return _inspected("network", sorted(run(["podman", "network", "ls", "--quiet"]).stdout.split()))
+
+    def volumes(self) -> list[dict[str, Any]]:
+        """Every volume in Podman's own words, by name."""
+        return _inspected("volume", sorted(run(["podman", "volume", "ls", "--quiet"]).stdout.split()))
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Every pod in Podman's own words, by name."""
+        names = sorted(run(["podman", "pod", "ls", "--format", "{{.Name}}"]).stdout.split())
+        # Podman 4 describes one pod at a time, and not in a list.
+        found = [json.loads(run(["podman", "pod", "inspect", name]).stdout) for name in names]
+        return [pod for one in found for pod in (one if isinstance(one, list) else [one])]
+
+    def exists(self, what: str, name: str) -> bool:
+        """Whether there is a ``container``, ``image``, ``network``, ``pod`` or ``volume`` of this name."""
+        return run(["podman", what, "exists", name], expect=(0, 1)).code == 0
+
+    def created(self, container: str) -> int:
+        """When a container was made, in seconds since the epoch."""
+        return int(run(["podman", "container", "inspect", "--format", "{{.Created.Unix}}", container]).stdout)
+
+    def image_id(self, name: str) -> str:
+        """Which image has this name."""
+        return run(["podman", "image", "inspect", "--format", "{{.Id}}", name]).stdout.strip()
+
+    def version(self) -> str:
+        """The version of Podman."""
+        return run(["podman", "--version"]).stdout.split()[-1]
+
+    def _names(self) -> list[str]:
+        return run(["podman", "ps", "--all", "--quiet", "--no-trunc"]).stdout.split()
+
+    def using(self, path: Path, writing: bool = False) -> list[Container]:
+        """The containers that mount this path or something below it, or that can write to it by a directory above it.
+
+        :param writing: only those that can write there
+        """
         wanted = path.resolve()
 
-        def touches(source: Path) -> bool:
-            return source == wanted or source in wanted.parents or wanted in source.parents
+        def touches(mount: Mount) -> bool:
+            source = mount.source.resolve()
+            inside = source == wanted or wanted in source.parents
+            return (inside or (source in wanted.parents and mount.writable)) and (mount.writable or not writing)
 
-        return [
-            container
-            for container in self.containers()
-            if any(touches(mount.source.resolve()) for mount in container.mounts)
-        ]
+        return [container for container in self.containers() if any(map(touches, container.mounts))]
 
 
 def quiesce_command(how: str, names: list[str]) -> list[str]:
@@ -117,13 +174,20 @@ def resting(how: str) -> tuple[str, ...]:
     return ("paused",) if how == "paused" else ("exited", "stopped")
 
 
+def _inspected(what: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    described: list[dict[str, Any]] = json.loads(run(["podman", what, "inspect", *names]).stdout) if names else []
+    return described
+
+
 def _container(described: dict[str, Any]) -> Container:
     try:
         return Container(
             name=described["Name"],
             status=described["State"]["Status"],
             mounts=tuple(
-                Mount(Path(mount["Source"]), Path(mount["Destination"]), mount.get("Name") or None)
+                Mount(
+                    Path(mount["Source"]), Path(mount["Destination"]), mount.get("Name") or None, mount.get("RW", True)
+                )
                 for mount in described["Mounts"]
             ),
             image=described["ImageName"],

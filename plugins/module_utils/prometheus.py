@@ -12,6 +12,8 @@ from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import AdminApiOff, AgentMode, ServerError
 from ansible_collections.flatnet.ops.plugins.module_utils.transport import Answer, Transport
 
+NO_DATA = "no data"
+
 
 class Prometheus:
     """One Prometheus server."""
@@ -47,16 +49,7 @@ class Prometheus:
         :param at: seconds since the epoch
         :return: the value as the server writes it; ``no data`` where there is none
         """
-        result = self._get("/api/v1/query", {"query": question, "time": f"{at:.3f}"})
-        samples = result["result"]
-        if result["resultType"] == "scalar":
-            return str(samples[1])
-        if result["resultType"] != "vector" or len(samples) > 1:
-            raise ServerError(
-                f"the query '{question}' was expected to give {self.url} one number, and gave a {result['resultType']}"
-                f" of {len(samples)}: aggregate it, as in sum({question})"
-            )
-        return str(samples[0]["value"][1]) if samples else "no data"
+        return one_number(self.url, question, self._get("/api/v1/query", {"query": question, "time": f"{at:.3f}"}))
 
     def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
         return self._data(self._transport.request("GET", self.url + path, params))
@@ -80,3 +73,19 @@ class Prometheus:
         if answer.status == 422 and "agent" in words.lower():
             raise AgentMode(f"{where}: it runs as an agent and keeps no database; save the server that it writes to")
         raise ServerError(f"{where}, expected success: read the server's log, then run again")
+
+
+def one_number(url: str, question: str, result: Any) -> str:
+    """The one number in the data of an answer, as the server writes it; ``no data`` where there is none. Loki answers alike.
+
+    :raises ServerError: there is more
+    """
+    samples = result["result"]
+    if result["resultType"] == "scalar":
+        return str(samples[1])
+    if result["resultType"] != "vector" or len(samples) > 1:
+        raise ServerError(
+            f"the query '{question}' was expected to give {url} one number, and gave a {result['resultType']}"
+            f" of {len(samples)}: aggregate it, as in sum({question})"
+        )
+    return str(samples[0]["value"][1]) if samples else NO_DATA

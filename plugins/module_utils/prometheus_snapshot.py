@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.flatnet.ops.plugins.module_utils import tree, tsdb
+from ansible_collections.flatnet.ops.plugins.module_utils.applications import Question, operators_probes
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
     AdminApiOff,
     CopyFailed,
-    ServerError,
     SnapshotMissing,
     SourceRefused,
 )
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
-from ansible_collections.flatnet.ops.plugins.module_utils.prometheus import Prometheus
+from ansible_collections.flatnet.ops.plugins.module_utils.prometheus import NO_DATA, Prometheus
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Filling
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Probe, Source
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_copy import TreeCopy
 from ansible_collections.flatnet.ops.plugins.module_utils.undo import UNDO_DIRECTORY, guarded, quote
 
 SOURCE = "prometheus"
-NO_DATA = "no data"
 SERIES = 'count({__name__=~".+"})'
 SCRAPES = "sum(count_over_time(up[1h]))"
 # A scrape is stored some seconds after the instant it is stamped with; older answers do not change any more.
@@ -40,14 +38,6 @@ QUIET_SECONDS = 5
 DEFAULT_RETENTION_MS = 15 * 86400 * 1000
 # Copying a snapshot out may take long; it costs nothing until compaction replaces its blocks.
 GUARD_SECONDS = 86400
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question of the operator's own: PromQL with one number as its answer, at an instant in seconds since the epoch."""
-
-    query: str
-    at: float | None
 
 
 class PrometheusSnapshot:
@@ -148,9 +138,15 @@ class PrometheusSnapshot:
             software={"prometheus": self._server.version()},
             facts={"blocks": len(blocks), "samples": sum(block.samples for block in blocks)},
             probes=probes,
+            place=self._place(data),
         )
         filling.add(source, copied.listing)
         return source
+
+    def _place(self, data: Path) -> dict[str, str]:
+        if self._container is None:
+            return {"path": str(data)}
+        return {"container": self._container, "path": self._server.flags().get("storage.tsdb.path", "data/")}
 
     def _check(self, data: Path) -> None:
         broken = [f"{name} {what}" for name, what in tsdb.verify(data)]
@@ -167,15 +163,7 @@ class PrometheusSnapshot:
         return [block for block in blocks if block.max_time > newest - keeps]
 
     def _ask(self, blocks: Sequence[tsdb.Block], settled: float) -> Iterator[Probe]:
-        for question in self._questions:
-            at = question.at if question.at is not None else settled
-            answer = self._server.query(question.query, at)
-            if answer == NO_DATA:
-                raise ServerError(
-                    f"the probe '{question.query}' was expected to have an answer at {at:.0f}, and {self._server.url} has no"
-                    " data for it: mend the probe or its instant"
-                )
-            yield Probe(question.query, at, answer)
+        yield from operators_probes(self._questions, settled, self._server.url, self._server.query)
         step = max(1, -(-len(blocks) // BLOCKS_ASKED))
         own = [(SERIES, (block.min_time + block.max_time) / 2000) for block in blocks[::step]]
         for query, at in [*own, (SCRAPES, settled)]:

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -29,7 +30,7 @@ class Outcome:
     numbers: Mapping[str, float] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
-    diff: Mapping[str, str] | None = None
+    diff: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None
 
 
 def carry_out(module: AnsibleModule, step: str, work: Callable[[], Outcome]) -> None:
@@ -39,6 +40,8 @@ def carry_out(module: AnsibleModule, step: str, work: Callable[[], Outcome]) -> 
     :param work: does everything, and raises :class:`OpsError`
     """
     began = time.monotonic()
+    # A module ends soon, and to look for garbage among all that is known of 100,000 names takes seconds.
+    gc.disable()
     try:
         record = RunRecord(RECORDS, None if module.check_mode else module.params["run"])
     except ValueError as error:
@@ -54,7 +57,8 @@ def carry_out(module: AnsibleModule, step: str, work: Callable[[], Outcome]) -> 
         )
         seconds = time.monotonic() - began
         record.append(Step(module=name, step=step, status="failed", changed=False, message=message, seconds=seconds))
-        module.fail_json(msg=message, error=type(error).__name__)
+        values = error.values if isinstance(error, OpsError) else {}
+        module.fail_json(msg=message, error=type(error).__name__, **values)
     seconds = time.monotonic() - began
     record.append(
         Step(

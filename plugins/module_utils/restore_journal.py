@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.flatnet.ops.plugins.module_utils import sets
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
-from ansible_collections.flatnet.ops.plugins.module_utils.podman import resume_command
+from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman, resume_command
 from ansible_collections.flatnet.ops.plugins.module_utils.undo import (
     STATE,
     UNDO_DIRECTORY,
@@ -43,6 +43,8 @@ class Journal:
     target: str
     phase: str
     containers: tuple[str, ...] = ()
+    place: Mapping[str, str] = field(default_factory=dict)
+    made: bool = False
 
     @property
     def beside(self) -> Path:
@@ -54,10 +56,14 @@ class Journal:
         """Where the replaced tree waits."""
         return Path(f"{self.target}.flatnet-old")
 
-    def undo(self) -> list[str]:
-        """Shell commands that put the old tree back and start what was stopped, from whatever point was reached."""
+    def undo(self, others: Sequence[str] = ()) -> list[str]:
+        """Shell commands that put the old tree back and start what was stopped, from whatever point was reached.
+
+        :param others: containers that were started since on the restored tree; they are stopped, and stay so
+        """
         target, beside, old = (quote([str(path)]) for path in (self.target, self.beside, self.old))
-        stop = [only_if_status(name, ("running",), ["podman", "stop", name]) for name in self.containers]
+        users = (*self.containers, *others)
+        stop = [only_if_status(name, ("running",), ["podman", "stop", name]) for name in users]
         start = [
             only_if_status(name, ("exited", "stopped", "created"), resume_command("stopped", [name]))
             for name in self.containers
@@ -119,13 +125,17 @@ class Journals:
         :param keep: stores the restored tree, which somebody may have written to, before it is removed
         """
         if journal.phase in (SWAPPING, SWAPPED):
+            running = [container.name for container in Podman().using(Path(journal.target)) if container.running]
             with self.guarded() as guard:
-                guard.promise(journal.undo())
+                guard.promise(journal.undo([name for name in running if name not in journal.containers]))
             self._effects.sync_directory(Path(journal.target).parent)
         if keep is not None and journal.beside.exists():
             keep(journal.beside)
         if journal.beside.exists():
             self._effects.remove_tree(journal.beside)
+        target = Path(journal.target)
+        if journal.made and target.is_dir() and not any(target.iterdir()):
+            self._effects.remove_tree(target)
         self.forget(journal)
 
     def discard_old(self, journal: Journal) -> None:

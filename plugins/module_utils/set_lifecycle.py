@@ -58,7 +58,9 @@ def shrink_refusal(source: Source, previous: Source | None, limit_percent: float
 
     :param limit_percent: how much smaller than in the last good set it may be, in files and in bytes
     """
-    if source.files == 0:
+    # An application may not have written anything yet; what everybody has to have is never empty.
+    still_empty = source.name.startswith("volumes/") and (previous is None or previous.files == 0)
+    if source.files == 0 and not still_empty:
         return f"source {source.name} ({source.origin}) was expected to hold files, and is empty"
     if previous is None:
         return None
@@ -71,16 +73,43 @@ def shrink_refusal(source: Source, previous: Source | None, limit_percent: float
     return None
 
 
-def doomed(all_ids: Sequence[str], good: Collection[str], keep_days: int) -> list[str]:
+@dataclass(frozen=True)
+class Held:
+    """What retention knows of a good set: its sources, those that it was forced to take, and whether it is of a whole site."""
+
+    sources: frozenset[str]
+    forced: frozenset[str] = frozenset()
+    whole: bool = True
+
+    @property
+    def sound(self) -> frozenset[str]:
+        """The sources that their guards let in."""
+        return self.sources - self.forced
+
+
+def doomed(all_ids: Sequence[str], good: Mapping[str, Held], keep_days: int) -> list[str]:
     """The sets that retention removes; age is in the name, never in mtime.
 
-    Kept are the newest good set of each of the last ``keep_days`` days that have one. Sets found damaged go only when
-    they are older than all of these, and there are as many: until then they may be the best there is.
+    Kept are the newest good set of a whole site of each of the last ``keep_days`` days that have one; of each day since,
+    the newest set, and the newest one of each source that later sets of that day lack; and the newest set that holds by right
+    what the newest whole one was forced to take. Sets found damaged go only when they are older than all of these, and there are
+    as many days: until then they may be the best there is.
     """
-    newest_of_day = {name[:8]: name for name in sorted(good)}
-    kept = sorted(newest_of_day.values())[-keep_days:]
-    replaced = len(kept) == keep_days
-    return [name for name in all_ids if name not in kept and (name in good or (replaced and name < kept[0]))]
+    whole = [name for name in sorted(good) if good[name].whole] or sorted(good)
+    days = sorted({name[:8] for name in whole})[-keep_days:]
+    kept: set[str] = set()
+    for day in sorted({name[:8] for name in good if days and name[:8] >= days[0]}):
+        held: set[str] = set()
+        newest = max(name for name in good if name[:8] == day)
+        for name in sorted((name for name in good if name[:8] == day), reverse=True):
+            last_whole = good[name].whole and not any(good[later].whole for later in kept if later[:8] == day)
+            if name == newest or last_whole or not held >= good[name].sound:
+                kept.add(name)
+            held |= good[name].sound
+    for source in good[whole[-1]].forced if whole else ():
+        kept.update([name for name in sorted(good) if source in good[name].sound][-1:])
+    replaced = len(days) == keep_days
+    return [name for name in all_ids if name not in kept and (name in good or (replaced and name < min(kept)))]
 
 
 class Lifecycle:
@@ -133,24 +162,49 @@ class Lifecycle:
             except OpsError:
                 self._leases.release()
                 raise
-            self._effects.make_directory(self._area.directory, 0o700)
-            good = Area(self._area.root).good_ids()
-            started = self._free_second()
-            opening = Opening(
-                id=set_id(started),
-                area=self._area.name,
-                run=run,
-                purpose=purpose,
-                site=site,
-                host=host,
-                tool=tool,
-                started=started,
-                previous=good[-1] if good else None,
-            )
-            partial = self._area.partial(opening.id)
-            self._effects.make_directory(partial, 0o700)
-            self._effects.write(partial / sets.OPENING, sets.dump(opening))
+            opening = self._begin(run, purpose, site, host, tool)
         return Opened(opening, tuple(recovered))
+
+    def hold(self, run: str, purpose: str, lease_seconds: int = DEFAULT_SECONDS) -> list[str]:
+        """Take the lease, and put right what dead runs left, without opening a set; :meth:`abort` gives it back.
+
+        :return: what was put right
+        :raises LeaseHeld: another run is at work
+        """
+        self._check_root()
+        with self._leases.claimed(run, purpose, lease_seconds, self._make_room):
+            return self._recover()
+
+    def make(
+        self,
+        run: str,
+        purpose: str,
+        site: str,
+        host: str,
+        tool: str,
+        fill: Callable[[Filling], str | None],
+        keep: int | None,
+    ) -> Manifest | None:
+        """Make a whole set at once, under a lease that is given back unless the run has had it before.
+
+        :param fill: fills the set, and says what its name has after the time; None drops it
+        :param keep: how many sets of the area stay, the newest ones; None removes none
+        :raises LeaseHeld: another run is at work
+        :raises ClockBehind: the newest set is dated in the future
+        """
+        self._check_root()
+        with self._leases.visited(run, purpose, lambda: self._make_room(run)):
+            self._check_clock()
+            self._clear()
+            opening = self._begin(run, purpose, site, host, tool)
+            suffix = fill(Filling(self._area, opening, self._effects))
+            if suffix is None:
+                self._remove(self._area.partial(opening.id))
+                return None
+            made = self._seal(opening, sets.load_sources(self._area.partial(opening.id)), f"-{suffix}")
+            for name in self._area.ids()[:-keep] if keep else ():
+                self._remove(self._area.path(name))
+            return made
 
     @contextmanager
     def filling(self, run: str) -> Iterator[Filling]:
@@ -162,14 +216,20 @@ class Lifecycle:
             yield Filling(self._area, self._opening(run), self._effects)
 
     def commit(
-        self, run: str, expected: Sequence[str], shrink_limit_percent: float, forced: Collection[str]
+        self,
+        run: str,
+        expected: Sequence[str],
+        shrink_limit_percent: float,
+        forced: Collection[str],
+        kinds: Collection[str] = (),
     ) -> Manifest:
         """Check the guards, make everything durable, and give the set its name.
 
         What a restore has replaced is kept as it was: no guard applies to it.
 
         :param expected: the sources that the set has to hold
-        :param forced: the sources that may pass although their guard refuses
+        :param forced: the sources that may pass although their guard refuses, or have vanished
+        :param kinds: kinds such as ``volumes`` of which no source may vanish that the last good set of that kind had
         :raises SourceRefused: a source is missing, empty or has shrunk; the set stays uncommitted
         """
         with self._leases.renewed(run):
@@ -177,6 +237,7 @@ class Lifecycle:
             partial = self._area.partial(opening.id)
             sources = sets.load_sources(partial)
             if self._area.name == "sets":
+                self._check_vanished(sources, kinds, forced)
                 sources = self._guarded(opening, sources, expected, shrink_limit_percent, forced)
             manifest = self._seal(opening, sources)
             self._leases.release()
@@ -212,7 +273,8 @@ class Lifecycle:
             horizon = set_id(self._clock() - keep_days * DAY)
             return [name for name in self._area.ids() if name < horizon]
         self._check_keep_days(keep_days)
-        return doomed(self._area.ids(), self._area.good_ids(), keep_days)
+        good = {name: _held(self._area.manifest(name)) for name in self._area.good_ids()}
+        return doomed(self._area.ids(), good, keep_days)
 
     def prune(self, run: str, purpose: str, keep_days: int) -> Pruned:
         """Remove the sets whose days are over and what dead runs left.
@@ -220,8 +282,8 @@ class Lifecycle:
         :raises LeaseHeld: another run is at work
         """
         self._check_keep_days(keep_days)
-        with self._leases.visited(run, purpose, self._make_room):
-            leftovers = self._recover()
+        with self._leases.visited(run, purpose, lambda: self._make_room(run)):
+            leftovers = self._recover(run)
             removed = self.doomed(keep_days)
             for name in removed:
                 self._remove(self._area.path(name))
@@ -249,7 +311,7 @@ class Lifecycle:
         if noted == {name: self._area.damaged(name) for name in noted}:
             return False
         content = {name: sorted(paths) for name, paths in noted.items() if paths}
-        with self._leases.visited(run, purpose, self._make_room):
+        with self._leases.visited(run, purpose, lambda: self._make_room(run)):
             self._effects.write(
                 self._area.directory / sets.DAMAGE, json.dumps(content, indent=1).encode("ascii") + b"\n"
             )
@@ -282,6 +344,22 @@ class Lifecycle:
             guarded[name] = replace(source, guard=guard)
         return guarded
 
+    def _check_vanished(self, sources: Collection[str], kinds: Collection[str], forced: Collection[str]) -> None:
+        for kind in kinds:
+            for name in reversed(self._area.good_ids()):
+                made = self._area.manifest(name)
+                had = [source for source in made.sources if source.partition("/")[0] == kind]
+                if not had and made.purpose == sets.PARTLY:
+                    continue
+                vanished = sorted(set(had) - set(sources) - set(forced))
+                if vanished:
+                    raise SourceRefused(
+                        f"source {vanished[0]} was expected as in set {name}, and nothing of this site is it any more"
+                        f" ({len(vanished)} such): find out who removed it; if that is right, run again with"
+                        f" -e '{{\"flatnet_backup_force\": {json.dumps(vanished)}}}'; the earlier sets are untouched"
+                    )
+                break
+
     def _baseline(self) -> dict[str, Source]:
         """Each source as the newest set that has it describes it; a file damaged since does not make it smaller."""
         area = Area(self._area.root)
@@ -290,11 +368,34 @@ class Lifecycle:
             known.update(area.manifest(name).sources)
         return known
 
-    def _seal(self, opening: Opening, sources: Mapping[str, Source]) -> Manifest:
+    def _begin(self, run: str, purpose: str, site: str, host: str, tool: str) -> Opening:
+        """An empty set in the making."""
+        for directory in reversed(self._area.directory.relative_to(self._area.root).parents):
+            self._effects.make_directory(self._area.root / directory, 0o700)
+        self._effects.make_directory(self._area.directory, 0o700)
+        good = Area(self._area.root).good_ids()
+        started = self._free_second()
+        opening = Opening(
+            id=set_id(started),
+            area=self._area.name,
+            run=run,
+            purpose=purpose,
+            site=site,
+            host=host,
+            tool=tool,
+            started=started,
+            previous=good[-1] if good else None,
+        )
+        partial = self._area.partial(opening.id)
+        self._effects.make_directory(partial, 0o700)
+        self._effects.write(partial / sets.OPENING, sets.dump(opening))
+        return opening
+
+    def _seal(self, opening: Opening, sources: Mapping[str, Source], suffix: str = "") -> Manifest:
         """Turn a set in the making into a complete one: data synced first, the name last."""
         partial = self._area.partial(opening.id)
         manifest = Manifest(
-            id=opening.id,
+            id=opening.id + suffix,
             area=opening.area,
             run=opening.run,
             purpose=opening.purpose,
@@ -309,10 +410,10 @@ class Lifecycle:
         self._effects.sync_filesystem(partial)
         self._effects.write(partial / sets.MANIFEST, sets.dump(manifest))
         self._effects.write(partial / sets.SUMS, b"".join(_sum_lines(partial, sources)))
-        self._give_name(opening.id)
+        self._give_name(opening.id, suffix)
         return manifest
 
-    def _give_name(self, name: str) -> None:
+    def _give_name(self, name: str, suffix: str = "") -> None:
         """The last steps of a set whose manifest and sums are written."""
         partial = self._area.partial(name)
         if (partial / sets.SOURCES).exists():
@@ -320,7 +421,7 @@ class Lifecycle:
         if (partial / sets.OPENING).exists():
             self._effects.unlink(partial / sets.OPENING)
         self._effects.sync_directory(partial)
-        self._effects.rename(partial, self._area.path(name))
+        self._effects.rename(partial, self._area.path(name + suffix))
         self._effects.sync_directory(self._area.directory)
 
     def _opening(self, run: str) -> Opening:
@@ -359,7 +460,7 @@ class Lifecycle:
     def _check_clock(self) -> None:
         now = self._clock()
         for newest in self._area.ids()[-1:]:
-            if newest > set_id(now):
+            if newest[: len(set_id(now))] > set_id(now):
                 path = self._area.path(newest)
                 raise ClockBehind(
                     f"the newest set was expected to be older than this host's clock ({iso(now)}), and is named {path}: set"
@@ -368,27 +469,31 @@ class Lifecycle:
                 )
 
     def _free_second(self) -> float:
-        while self._area.path(set_id(self._clock())).exists():
+        while any(name[:16] == set_id(self._clock()) for name in self._area.ids()):
             time.sleep(0.1)
         return float(int(self._clock()))
 
-    def _recover(self) -> list[str]:
+    def _recover(self, alive: str | None = None) -> list[str]:
         """Put right what runs left that hold the lease no more."""
         recovered = [f"undone: {name}" for name in undo_leftovers(self._effects, self._undo_directory)]
         recovered.extend(self._journals.clear(self._area.root))
-        return [*recovered, *self._make_room()]
+        return [*recovered, *self._make_room(alive)]
 
-    def _make_room(self) -> list[str]:
-        """Remove, or complete, the sets that dead runs have left; also what makes room on a full disk."""
+    def _make_room(self, alive: str | None = None) -> list[str]:
+        """Remove, or complete, the sets that dead runs have left; also what makes room on a full disk.
+
+        :param alive: the run that is at work; what it has open stays
+        """
         areas = (Area(self._area.root, name) for name in sets.AREAS)
-        return [words for area in areas for words in Lifecycle(area, self._effects, self._clock)._clear()]
+        return [words for area in areas for words in Lifecycle(area, self._effects, self._clock)._clear(alive)]
 
-    def _clear(self) -> Iterator[str]:
+    def _clear(self, alive: str | None = None) -> list[str]:
+        cleared = []
         for removed in self._area.directory.glob(".removed-*"):
             self._effects.remove_tree(removed)
-            yield f"removed: {removed}"
-        for name in self._area.partials():
-            yield self._leave(name)
+            cleared.append(f"removed: {removed}")
+        dead = [name for name in self._area.partials() if alive is None or self._opened_by(name) != alive]
+        return [*cleared, *(self._leave(name) for name in dead)]
 
     def _leave(self, name: str) -> str:
         """Remove a set in the making; but what a restore has replaced is kept nowhere else, and is completed."""
@@ -442,20 +547,14 @@ class Filling:
         return place
 
     def previous(self, source: str) -> Previous | None:
-        """The same source in the newest set that has it, to link to."""
-        for name in reversed(Area(self._area.root).ids()):
-            path = Area(self._area.root).path(name)
-            damaged = Area(self._area.root).damaged(name)
-            listed = sets.listing_path(path, source)
-            if not (path / source).is_dir() or str(listed.relative_to(path)) in damaged:
-                continue
-            try:
-                listing = sets.load_listing(path, source)
-            except SetDamaged:
-                continue
-            prefix = f"{source}/"
-            unusable = frozenset(item[len(prefix) :] for item in damaged if item.startswith(prefix))
-            return Previous(path / source, listing, unusable)
+        """The same source in the newest set, or generation, that has it, to link to."""
+        kind = source.partition("/")[0]
+        areas = [Area(self._area.root, f"generations/{kind}")] if kind in sets.GENERATIONS else []
+        for area in [*areas, Area(self._area.root)]:
+            for name in reversed(area.ids()):
+                found = previous(area, name, source)
+                if found is not None:
+                    return found
         return None
 
     def add(self, source: Source, listing: Mapping[str, tree.Item]) -> None:
@@ -470,6 +569,26 @@ class Filling:
     def _parents(self, path: Path) -> None:
         for parent in reversed(path.relative_to(self.path).parents):
             self._effects.make_directory(self.path / parent, 0o700)
+
+
+def _held(manifest: Manifest) -> Held:
+    forced = frozenset(name for name, source in manifest.sources.items() if source.forced)
+    return Held(frozenset(manifest.sources), forced, manifest.purpose != sets.PARTLY)
+
+
+def previous(area: Area, name: str, source: str) -> Previous | None:
+    """A source of a set as something to link to; None if it is not there, or its listing is damaged."""
+    path, damaged = area.path(name), area.damaged(name)
+    listed = sets.listing_path(path, source)
+    if not (path / source).is_dir() or str(listed.relative_to(path)) in damaged:
+        return None
+    try:
+        listing = sets.load_listing(path, source)
+    except SetDamaged:
+        return None
+    prefix = f"{source}/"
+    unusable = frozenset(item[len(prefix) :] for item in damaged if item.startswith(prefix))
+    return Previous(path / source, listing, unusable)
 
 
 def _sum_lines(partial: Path, sources: Mapping[str, Source]) -> Iterator[bytes]:

@@ -4,8 +4,8 @@
 
 """What a backup set is on disk: its names, its manifest, its sums. Nothing here changes anything.
 
-``ROOT/<id>/`` is a complete set, ``ROOT/.<id>.partial/`` one in the making; ``ROOT/before-restore/`` holds, in the same
-format, what restores have replaced. docs/formats/backup-set.md describes every file.
+``ROOT/<id>/`` is a complete set, ``ROOT/.<id>.partial/`` one in the making. In the same format, ``ROOT/before-restore/`` holds
+what restores have replaced, and ``ROOT/generations/`` every configuration that was in use. docs/formats/ describes every file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from ansible_collections.flatnet.ops.plugins.module_utils import tree
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import NoSuchSet, SetDamaged, UsageError
 
 FORMAT = 1
-AREAS = {"sets": Path(), "before-restore": Path("before-restore")}
+# Configurations, saved whenever they change.
+GENERATIONS = ("gateway", "cni")
+AREAS = {
+    "sets": Path(),
+    "before-restore": Path("before-restore"),
+    **{f"generations/{kind}": Path("generations", kind) for kind in GENERATIONS},
+}
+# The purpose of a set for which only some of a site's sources were chosen.
+PARTLY = "partial"
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 LISTINGS = Path("listings")
@@ -29,6 +37,7 @@ OPENING = Path(".opening.json")
 SOURCES = Path(".sources")
 DAMAGE = ".damaged.json"
 _ID = re.compile(r"\d{8}T\d{6}Z")
+_GENERATION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}")
 _PARTIAL = re.compile(r"\.(\d{8}T\d{6}Z)\.partial")
 _SOURCE = re.compile(r"[a-z][a-z0-9-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)?")
 
@@ -63,6 +72,12 @@ class Source:
     facts: Mapping[str, Any] = field(default_factory=dict)
     probes: tuple[Probe, ...] = ()
     guard: Mapping[str, Any] | None = None
+    place: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def forced(self) -> bool:
+        """It is in its set although its guard refused it."""
+        return self.guard is not None and self.guard.get("forced") is not None
 
 
 @dataclass(frozen=True)
@@ -132,7 +147,8 @@ class Area:
         """The complete sets, oldest first."""
         if not self.directory.is_dir():
             return []
-        there = (path for path in self.directory.iterdir() if _ID.fullmatch(path.name))
+        named = _GENERATION if self.name.startswith("generations/") else _ID
+        there = (path for path in self.directory.iterdir() if named.fullmatch(path.name))
         return sorted(path.name for path in there if path.is_dir() and not path.is_symlink())
 
     def partials(self) -> list[str]:
@@ -151,13 +167,13 @@ class Area:
         return self.directory / f".{set_id}.partial"
 
     def find(self, wanted: str) -> str:
-        """The name of a set, ``latest`` included.
+        """The name of a set; ``latest`` is the newest one of a whole site, or else the newest one.
 
         :raises NoSuchSet: there is none
         """
         ids = self.ids()
         if wanted == "latest" and ids:
-            return ids[-1]
+            return next((name for name in reversed(ids) if not self._partly(name)), ids[-1])
         if wanted in ids:
             return wanted
         there = ", ".join(ids[-5:]) or "no set"
@@ -173,7 +189,7 @@ class Area:
         path = self.path(set_id) / MANIFEST
         try:
             return load_manifest(path.read_bytes())
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
             raise SetDamaged(
                 f"{path} was expected to be the manifest of a set in format {FORMAT}, and is not ({error}): use another set"
             ) from error
@@ -199,12 +215,21 @@ class Area:
         """The complete sets whose manifest can be read, oldest first."""
         return [set_id for set_id in self.ids() if self._readable(set_id)]
 
+    def _partly(self, set_id: str) -> bool:
+        return self._readable(set_id) and self.manifest(set_id).purpose == PARTLY
+
     def _readable(self, set_id: str) -> bool:
         try:
             self.manifest(set_id)
         except SetDamaged:
             return False
         return True
+
+
+def holds(set_path: Path, source: str) -> bool:
+    """Whether a set has a directory for a source, and no symbolic link that leads elsewhere."""
+    parts = [set_path / part for part in (source.partition("/")[0], source)]
+    return all(part.is_dir() and not part.is_symlink() for part in parts)
 
 
 def listing_path(set_path: Path, source: str) -> Path:
@@ -220,11 +245,22 @@ def load_listing(set_path: Path, source: str) -> dict[str, tree.Item]:
     path = listing_path(set_path, source)
     try:
         with path.open("rb") as lines:
-            return tree.load(lines)
+            return _below(tree.load(lines))
     except (OSError, ValueError, TypeError) as error:
         raise SetDamaged(
             f"{path} was expected to be the listing of {source}, and cannot be read ({error}): use another set"
         ) from error
+
+
+def _below(listing: dict[str, tree.Item]) -> dict[str, tree.Item]:
+    """A listing whose names all lie below the source.
+
+    :raises ValueError: one leads elsewhere
+    """
+    for path in listing:
+        if path != "." and any(part in ("", ".", "..") for part in path.split("/")):
+            raise ValueError(f"the name '{tree.shown(path)}' leads out of the source")
+    return listing
 
 
 def load_opening(partial: Path) -> Opening:
@@ -246,13 +282,18 @@ def load_manifest(content: bytes) -> Manifest:
     stored = json.loads(content)
     if stored["format"] != FORMAT:
         raise ValueError(f"its format is {stored['format']}")
-    stored["sources"] = {name: _source(source) for name, source in stored["sources"].items()}
+    stored["sources"] = {check_source_name(name): _source(source) for name, source in stored["sources"].items()}
+    if any(name != source.name for name, source in stored["sources"].items()):
+        raise ValueError("a source has another name inside than outside")
     return Manifest(**stored)
 
 
 def dump(record: Manifest | Opening | Source) -> bytes:
     """A record as its file holds it."""
-    return json.dumps(asdict(record), indent=1, sort_keys=True, ensure_ascii=False).encode("utf-8") + b"\n"
+    return (
+        json.dumps(asdict(record), indent=1, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        + b"\n"
+    )
 
 
 def _source(stored: dict[str, Any]) -> Source:

@@ -16,6 +16,14 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def from_iso(text: str) -> float:
+    """Seconds since the epoch of ``2026-11-24T02:15:00.123Z``.
+
+    :raises ValueError: not such a time
+    """
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
 def set_id(seconds: float) -> str:
     """The name of a set begun at this time: ``20261124T021500Z``."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime(SET_ID)

@@ -16,14 +16,17 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CHUNK = 1 << 20
+from ansible_collections.flatnet.ops.plugins.module_utils.shares import in_parallel
+
+CHUNK = 1 << 16
+# To open a file takes as long as to read so many bytes of it.
+OPENING = 1 << 14
 TYPES = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -65,10 +68,14 @@ def unshown(path: str) -> str:
     return re.sub(r"\\(x[0-9a-f]{2}|[\\nr])", byte, path)
 
 
-def scan(root: Path) -> Scan:
-    """The status of every name below a directory, and of itself as ``.``; symbolic links are not followed."""
+def scan(root: Path, exclude: Collection[str] = ()) -> Scan:
+    """The status of every name below a directory, and of itself as ``.``; symbolic links are not followed.
+
+    :param exclude: names directly below the root that are left out, with all that is in them
+    """
     top = os.fsencode(root)
     found: Scan = {b".": os.lstat(top)}
+    left_out = {raw(name) for name in exclude}
     pending = [b""]
     while pending:
         relative = pending.pop()
@@ -77,10 +84,14 @@ def scan(root: Path) -> Scan:
         with tolerated, os.scandir(os.path.join(top, relative) if relative else top) as entries:
             for entry in entries:
                 name = relative + b"/" + entry.name if relative else entry.name
-                with suppress(FileNotFoundError):
-                    found[name] = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(found[name].st_mode):
-                        pending.append(name)
+                if name in left_out:
+                    continue
+                try:
+                    found[name] = status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(name)
     return found
 
 
@@ -106,7 +117,7 @@ def changes(before: Scan, after: Scan, copy: Scan, began_ns: int) -> Changes:
         if name in superfluous
         or _touched(before.get(name), now, began_ns)
         or name not in copy
-        or _facts(now) != _facts(copy[name])
+        or unlike(now, copy[name])
     }
     return Changes(frozenset(changed), frozenset(superfluous))
 
@@ -135,14 +146,34 @@ def with_parents(names: Iterable[bytes]) -> set[bytes]:
 
 def differences(source: Scan, copy: Scan) -> list[bytes]:
     """Names whose copy is missing, superfluous, or unlike its source in type, mode, owner, size or time."""
-    different = [name for name, status in source.items() if name not in copy or _facts(status) != _facts(copy[name])]
+    different = [name for name, status in source.items() if name not in copy or unlike(status, copy[name])]
     different.extend(name for name in copy if name not in source)
     return sorted(different)
 
 
-def _facts(status: os.stat_result) -> tuple[int, int, int, int, int]:
-    size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
-    return status.st_mode, status.st_uid, status.st_gid, size, status.st_mtime_ns
+def unlike(one: os.stat_result, other: os.stat_result) -> bool:
+    """Two names differ in type, mode, owner, size or time."""
+    return (
+        one.st_mtime_ns != other.st_mtime_ns
+        or one.st_mode != other.st_mode
+        or (one.st_size != other.st_size and not stat.S_ISDIR(one.st_mode))
+        or one.st_uid != other.st_uid
+        or one.st_gid != other.st_gid
+    )
+
+
+def file_of(status: os.stat_result) -> tuple[int, int]:
+    """What all names of one file share."""
+    return status.st_dev, status.st_ino
+
+
+def names_of_files(found: Scan) -> dict[tuple[int, int], set[bytes]]:
+    """The regular files of a tree, each with its names."""
+    names: dict[tuple[int, int], set[bytes]] = {}
+    for name, status in found.items():
+        if stat.S_ISREG(status.st_mode):
+            names.setdefault(file_of(status), set()).add(name)
+    return names
 
 
 @dataclass(frozen=True)
@@ -213,6 +244,7 @@ def list_tree(
     known: Mapping[bytes, str],
     origins: Scan | None = None,
     unreadable: dict[str, str] | None = None,
+    found: Scan | None = None,
 ) -> dict[str, Item]:
     """Read a whole tree: every name, its metadata, and the SHA-256 of every file.
 
@@ -220,12 +252,14 @@ def list_tree(
     :param known: sums that need no reading, by name
     :param origins: the tree that this one was copied from; its inode and change time are kept with each file
     :param unreadable: takes in the files that cannot be read, and why; without it the first one is an error
+    :param found: the tree as it is, where it was looked at already
     """
-    found = scan(root)
+    found = scan(root) if found is None else found
     top = os.fsencode(root)
+    names = sorted(found)
     groups: dict[int, int] = {}
     unread: dict[int, bytes] = {}
-    for name in sorted(found):
+    for name in names:
         status = found[name]
         if not stat.S_ISREG(status.st_mode):
             continue
@@ -233,23 +267,34 @@ def list_tree(
             groups[status.st_ino] = groups.get(status.st_ino, 0) + 1
         if name not in known:
             unread.setdefault(status.st_ino, name)
-
-    def digest(name: bytes) -> str | None:
-        try:
-            return sha256(os.path.join(top, name))
-        except OSError as error:
+    to_read = set(unread.values())
+    costs = [found[name].st_size + OPENING if name in to_read else 0 for name in names]
+    looks = in_parallel(lambda share: [_look(top + b"/" + name, name in to_read) for name in share], names, costs)
+    sums: dict[int, str] = {}
+    for name, (digest, _attributes) in zip(names, looks):
+        if isinstance(digest, str):
+            sums[found[name].st_ino] = digest
+        elif digest is not None:
             if unreadable is None:
-                raise
-            unreadable[text(name)] = error.strerror or str(error)
-            return None
-
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        sums = dict(zip(unread, pool.map(digest, unread.values())))
+                raise digest
+            unreadable[text(name)] = digest.strerror or str(digest)
     numbers = {inode: number for number, inode in enumerate(i for i, names in groups.items() if names > 1)}
     return {
-        text(name): _item(top, name, found[name], known.get(name) or sums.get(found[name].st_ino), numbers, origins)
-        for name in sorted(found)
+        text(name): _item(
+            top, name, found[name], known.get(name) or sums.get(found[name].st_ino), attributes, numbers, origins
+        )
+        for name, (_digest, attributes) in zip(names, looks)
     }
+
+
+def _look(path: bytes, read: bool) -> tuple[str | OSError | None, Mapping[str, str] | None]:
+    """The sum of a file, or why it cannot be read, and the attributes of any name."""
+    if not read:
+        return None, xattrs(path)
+    try:
+        return sha256(path), xattrs(path)
+    except OSError as error:
+        return error, xattrs(path)
 
 
 def _item(
@@ -257,24 +302,25 @@ def _item(
     name: bytes,
     status: os.stat_result,
     digest: str | None,
+    attributes: Mapping[str, str] | None,
     numbers: Mapping[int, int],
     origins: Scan | None,
 ) -> Item:
-    path = os.path.join(top, name)
     kind = TYPES[stat.S_IFMT(status.st_mode)]
-    origin = origins.get(name) if origins and kind == "file" else None
+    is_file = kind == "file"
+    origin = origins.get(name) if origins and is_file else None
     return Item(
         path=text(name),
         type=kind,
         mode=stat.S_IMODE(status.st_mode),
         uid=status.st_uid,
         gid=status.st_gid,
-        size=status.st_size if kind == "file" else 0,
+        size=status.st_size if is_file else 0,
         mtime_ns=status.st_mtime_ns,
-        sha256=digest if kind == "file" else None,
-        target=text(os.readlink(path)) if kind == "symlink" else None,
-        xattrs=xattrs(path),
-        link=numbers.get(status.st_ino) if kind == "file" else None,
+        sha256=digest if is_file else None,
+        target=text(os.readlink(os.path.join(top, name))) if kind == "symlink" else None,
+        xattrs=attributes,
+        link=numbers.get(status.st_ino) if is_file else None,
         origin=change_mark(origin) if origin else None,
     )
 
@@ -296,25 +342,27 @@ def xattrs(path: bytes) -> dict[str, str] | None:
 
 def kept(attributes: Mapping[str, str] | None) -> dict[str, str]:
     """The attributes that belong to a file, without those that a host's policy gives it."""
-    return {name: value for name, value in (attributes or {}).items() if name != "security.selinux"}
+    return {name: value for name, value in attributes.items() if name != "security.selinux"} if attributes else {}
 
 
 def sha256(path: bytes) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
-    buffer = bytearray(CHUNK)
-    view = memoryview(buffer)
-    with open(path, "rb", buffering=0) as file:
+    file = os.open(path, os.O_RDONLY)
+    try:
         while True:
-            size = file.readinto(buffer)
-            if not size:
+            content = os.read(file, CHUNK)
+            if not content:
                 return digest.hexdigest()
-            digest.update(view[:size])
+            digest.update(content)
+    finally:
+        os.close(file)
 
 
 def dump(listing: Mapping[str, Item]) -> bytes:
     """A listing as the set keeps it."""
-    return b"".join(json.dumps(_set_fields(item), sort_keys=True).encode("ascii") + b"\n" for item in listing.values())
+    encode = json.JSONEncoder(sort_keys=True).encode
+    return "".join(encode(_set_fields(item)) + "\n" for item in listing.values()).encode("ascii")
 
 
 def _set_fields(item: Item) -> dict[str, Any]:
@@ -323,7 +371,8 @@ def _set_fields(item: Item) -> dict[str, Any]:
 
 def load(lines: Iterable[bytes]) -> dict[str, Item]:
     """The listing that a set keeps."""
-    return {item.path: item for item in (Item(**json.loads(line)) for line in lines)}
+    decode = json.JSONDecoder().decode
+    return {item.path: item for item in (Item(**decode(line.decode("ascii"))) for line in lines)}
 
 
 def compare(expected: Mapping[str, Item], found: Mapping[str, Item]) -> Iterator[tuple[str, str]]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from ansible_collections.flatnet.ops.plugins.module_utils import tree
-from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects, run
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, CopyFailed, DiskFull
 from ansible_collections.flatnet.ops.plugins.module_utils.tree import Scan
 
@@ -26,6 +29,12 @@ INCOMPLETE = 1
 # rsync compares whole seconds by default; -1 means nanoseconds.
 RSYNC = ["rsync", "--archive", "--hard-links", "--acls", "--xattrs", "--sparse", "--numeric-ids", "--modify-window=-1"]
 VANISHED = 24
+# More names than these are not for a command line.
+MANY = 1000
+# How long new files may wait until they are read, in seconds.
+READ_AGAIN = 2
+# Inode, change time, size and name: three times as fast as a scan, which a pause has no time for.
+FIND = ["-printf", "%i %C@ %s %P\\0"]
 # Directories, listings and the manifest need room beside the data itself.
 MARGIN = 16 << 20
 
@@ -52,16 +61,28 @@ class Copied:
 class TreeCopy:
     """One copy of one tree."""
 
-    def __init__(self, effects: Effects, source: Path, target: Path, previous: Previous | None = None) -> None:
+    def __init__(
+        self,
+        effects: Effects,
+        source: Path,
+        target: Path,
+        previous: Previous | None = None,
+        exclude: Collection[str] = (),
+    ) -> None:
         """
         :param source: an existing directory
         :param target: the copy; created
         :param previous: an earlier copy on the same file system; files that did not change become hard links to it
+        :param exclude: names directly below the source that are left out
         """
         self._effects = effects
         self._source = source
         self._target = target
         self._previous = previous
+        self._exclude = exclude
+        # What needs no reading at the end: sums by change mark, and of what is linked, by name, with its inode.
+        self._read: dict[str, str] = {}
+        self._linked: dict[bytes, tuple[int, str]] = {}
 
     def take_live(self, rest: AbstractContextManager[object] | None) -> Copied:
         """Copy a tree that others write to: once as it is, then what has changed since.
@@ -73,16 +94,22 @@ class TreeCopy:
         began_ns = time.time_ns()
         # What is written through a mapping of a page that is dirty already changes no time; from a clean page on, it does.
         self._effects.sync_filesystem(self._source)
-        before = tree.scan(self._source)
+        before = self._scan_source()
+        marks = {_mark(name, status) for name, status in before.items()}
         self._copy_all(before, touched_counts=True, live=True)
         copied = tree.scan(self._target)
-        if rest is None:
-            after = self._copy_changes(before, copied, began_ns, VANISHED)
-        else:
-            with rest:
-                after = self._copy_changes(before, copied, began_ns)
+        untouched = tree.changes(before, before, copied, began_ns)
+        with rest or nullcontext():
+            touched, after = self._look_again(marks, before, copied)
+            late = tree.changes(_part(before, touched), _part(after, touched), _part(copied, touched), began_ns)
+            superfluous = (untouched.superfluous - touched) | late.superfluous
+            changed = (untouched.changed - touched) | late.changed
+            for name in sorted(superfluous, reverse=True):
+                self._remove(name)
+            self._copy_again(after, changed, *([] if rest else [VANISHED]))
+        found = tree.scan(self._target) if superfluous or changed else copied
         settled = {name: status for name, status in after.items() if status.st_ctime_ns < began_ns - tree.RACY_NS}
-        return self._copied(after, settled, may_differ=rest is None)
+        return self._copied(after, found, settled, may_differ=rest is None)
 
     def take_resting(self, touched_counts: bool = True) -> Copied:
         """Copy a tree that nobody writes to.
@@ -91,34 +118,39 @@ class TreeCopy:
         :raises DiskFull: before anything is written, or while it is
         :raises CopyFailed: the copy is not what the tree is
         """
-        before = tree.scan(self._source)
+        before = self._scan_source()
         self._copy_all(before, touched_counts, live=False)
-        return self._copied(before, before, may_differ=False)
+        return self._copied(before, tree.scan(self._target), before, may_differ=False)
 
-    def _copied(self, source: Scan, settled: Scan, may_differ: bool) -> Copied:
-        different = tree.differences(source, tree.scan(self._target))
+    def _scan_source(self) -> Scan:
+        return tree.scan(self._source, self._exclude)
+
+    def _copied(self, source: Scan, found: Scan, settled: Scan, may_differ: bool) -> Copied:
+        different = tree.differences(source, found)
         if different and not may_differ:
             raise CopyFailed(
                 f"the copy of {self._source} was expected to equal it, and {len(different)} names differ, first"
                 f" '{tree.shown(tree.text(different[0]))}': something that was not put to rest writes there; find it with"
                 f" 'fuser -v -m {self._source}', stop it, and run again"
             )
-        known = self._sums_of_linked_files()
+        linked = self._sums_of_linked_files(found)
+        known = {**self._sums_read(found), **linked}
         # Only what did not change meanwhile may be linked to next time.
-        listing = tree.list_tree(self._target, known, settled)
-        self._check_attributes(listing, settled)
+        listing = tree.list_tree(self._target, known, settled, found=found)
+        # What is linked was compared when it was.
+        self._check_attributes(listing, {name: status for name, status in settled.items() if name not in linked})
         return Copied(
             listing=listing,
-            linked_files=len(known),
-            linked_bytes=tree.totals({path: item for path, item in listing.items() if tree.raw(path) in known}).bytes,
+            linked_files=len(linked),
+            linked_bytes=tree.totals({path: listing[path] for path in map(tree.text, linked)}).bytes,
             changed_while_copied=len(different),
         )
 
     def _check_attributes(self, listing: Mapping[str, tree.Item], settled: Scan) -> None:
         top = os.fsencode(self._source)
         for name, status in settled.items():
-            path = os.path.join(top, name)
-            with suppress(FileNotFoundError):
+            path = top + b"/" + name
+            try:
                 same = tree.kept(tree.xattrs(path)) == tree.kept(listing[tree.text(name)].xattrs)
                 if not same and os.lstat(path).st_ctime_ns == status.st_ctime_ns:
                     raise CopyFailed(
@@ -126,25 +158,98 @@ class TreeCopy:
                         f" '{tree.shown(tree.text(name))}', and has not: the disk of {self._target.parent} does not take them;"
                         " back up to a file system that does, as ext4"
                     )
+            except FileNotFoundError:
+                continue
 
     def _copy_all(self, source: Scan, touched_counts: bool, live: bool) -> None:
         self.check_room(source)
-        if self._previous is None:
-            paths = ["--no-target-directory", f"{self._source}/.", str(self._target)]
-            self._run([*CP, *paths], b"", (0, INCOMPLETE) if live else (0,))
+        if self._previous is None and not self._exclude:
+            self._copy_first(["--no-target-directory", f"{self._source}/.", str(self._target)], source, live)
             return
         self._effects.make_directory(self._target, 0o700)
-        link = f"--link-dest={self._previous.path}"
-        self._run([*RSYNC, link, f"{self._source}/", f"{self._target}/"], b"", (0, VANISHED))
-        self._copy_again(source, self._not_to_be_linked(self._previous, source, touched_counts), VANISHED)
+        there: set[bytes] = set()
+        top = [name for name in source if b"/" not in name and name != b"."]
+        if self._previous is not None:
+            there = self._link_unchanged(self._previous, source, touched_counts)
+        elif 0 < len(top) <= MANY:
+            paths = [os.path.join(self._source, os.fsdecode(name)) for name in top]
+            self._copy_first([f"--target-directory={self._target}", *paths], source, live)
+            there = set(source) - {b"."}
+        self._copy_again(source, set(source) - there, VANISHED)
 
-    def _copy_changes(self, before: Scan, copied: Scan, began_ns: int, *tolerated: int) -> Scan:
-        after = tree.scan(self._source)
-        found = tree.changes(before, after, copied, began_ns)
-        for name in sorted(found.superfluous, reverse=True):
-            self._remove(name)
-        self._copy_again(after, found.changed, *tolerated)
-        return after
+    def _copy_first(self, paths: list[str], source: Scan, live: bool) -> None:
+        """Copy where nothing is yet; what has been copied is read while the rest still is."""
+        ended = Event()
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            reading = reader.submit(self._read_copied, source, ended)
+            try:
+                self._run([*CP, *paths], b"", (0, INCOMPLETE) if live else (0,))
+            finally:
+                ended.set()
+        self._read = reading.result()
+
+    def _read_copied(self, source: Scan, ended: Event) -> dict[str, str]:
+        """The sums of finished files by change mark: cp gives a file its time when it has all of its content."""
+        oldest = time.time_ns() - tree.RACY_NS
+        top = os.fsencode(self._target)
+        sums: dict[str, str] = {}
+        while not ended.wait(READ_AGAIN):
+            with suppress(OSError):
+                for name, status in tree.scan(self._target).items():
+                    origin = source.get(name)
+                    finished = origin is not None and origin.st_mtime_ns < oldest and not tree.unlike(origin, status)
+                    mark = tree.change_mark(status)
+                    if finished and stat.S_ISREG(status.st_mode) and mark not in sums:
+                        sums[mark] = tree.sha256(os.path.join(top, name))
+                    if ended.is_set():
+                        break
+        return sums
+
+    def _link_unchanged(self, previous: Previous, source: Scan, touched_counts: bool) -> set[bytes]:
+        """Link the files that have not changed since the earlier copy; all names of one, or none."""
+        earlier = tree.scan(previous.path)
+        names_there = Counter(tree.file_of(status) for status in earlier.values())
+
+        def unchanged(name: bytes) -> bool:
+            there, item = earlier.get(name), previous.listing.get(tree.text(name))
+            if there is None or item is None or item.sha256 is None or item.path in previous.unusable:
+                return False
+            now = source[name]
+            if tree.unlike(now, there) or (touched_counts and item.origin != tree.change_mark(now)):
+                return False
+            with suppress(FileNotFoundError):
+                wanted = item.xattrs if touched_counts else tree.xattrs(bytes(self._source) + b"/" + name)
+                return tree.kept(wanted) == tree.kept(tree.xattrs(bytes(previous.path) + b"/" + name))
+            return False
+
+        def together(names: set[bytes]) -> bool:
+            files = {tree.file_of(earlier[name]) for name in names}
+            return len(files) == 1 and names_there[files.pop()] == len(names)
+
+        groups = [
+            names
+            for names in tree.names_of_files(source).values()
+            if all(unchanged(name) for name in names) and together(names)
+        ]
+        linked = self._effects.link_files(previous.path, self._target, (name for names in groups for name in names))
+        for name in [name for names in groups if names <= linked for name in names]:
+            self._linked[name] = earlier[name].st_ino, previous.listing[tree.text(name)].sha256 or ""
+        return set(self._linked)
+
+    def _look_again(self, marks: set[str], before: Scan, copied: Scan) -> tuple[set[bytes], Scan]:
+        """The names that may have been touched since the first look, and the tree as it is now."""
+        now = run(["find", f"{self._source}/", *FIND], expect=(0, INCOMPLETE))
+        if now.code == INCOMPLETE:
+            after = self._scan_source()
+            return {*before, *after, *copied}, after
+        found = set(now.stdout.split("\0"))
+        there, gone = _names(found - marks), _names(marks - found)
+        after = {name: status for name, status in before.items() if name not in gone}
+        for name in there:
+            if name.partition(b"/")[0] not in map(tree.raw, self._exclude):
+                with suppress(FileNotFoundError):
+                    after[name] = os.lstat(os.path.join(bytes(self._source), name))
+        return there | gone, after
 
     def _copy_again(self, source: Scan, names: Iterable[bytes], *tolerated: int) -> None:
         """Copy these names afresh; a file that an earlier set shares must not be written through."""
@@ -161,34 +266,13 @@ class TreeCopy:
         argv = [*RSYNC, "--no-recursive", "--ignore-missing-args", "--from0", "--files-from=-", *root_alone]
         self._run([*argv, f"{self._source}/", f"{self._target}/"], b"\0".join(listed or [b"."]), (0, *tolerated))
 
-    def _not_to_be_linked(self, previous: Previous, now: Scan, touched_counts: bool) -> list[bytes]:
-        """Files that rsync linked by size and time, and whose content is damaged there or was changed since."""
-        unlike = []
-        for name, status in now.items():
-            item = previous.listing.get(tree.text(name))
-            if item is None or item.type != "file" or not stat.S_ISREG(status.st_mode):
-                continue
-            touched = touched_counts and item.origin != tree.change_mark(status)
-            if (touched or item.path in previous.unusable) and self._shared(previous, name):
-                unlike.append(name)
-        return unlike
+    def _sums_read(self, found: Scan) -> dict[bytes, str]:
+        marks = {name: tree.change_mark(status) for name, status in found.items()} if self._read else {}
+        return {name: self._read[mark] for name, mark in marks.items() if mark in self._read}
 
-    def _sums_of_linked_files(self) -> dict[bytes, str]:
-        if self._previous is None:
-            return {}
-        return {
-            tree.raw(path): item.sha256
-            for path, item in self._previous.listing.items()
-            if item.sha256 is not None and self._shared(self._previous, tree.raw(path))
-        }
-
-    def _shared(self, previous: Previous, name: bytes) -> bool:
-        try:
-            here = os.lstat(os.path.join(bytes(self._target), name))
-            there = os.lstat(os.path.join(bytes(previous.path), name))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+    def _sums_of_linked_files(self, found: Scan) -> dict[bytes, str]:
+        there = {name: found[name].st_ino for name in self._linked if name in found}
+        return {name: digest for name, (inode, digest) in self._linked.items() if there.get(name) == inode}
 
     def _remove(self, name: bytes) -> None:
         path = os.path.join(bytes(self._target), name)
@@ -216,19 +300,45 @@ class TreeCopy:
 
         :raises DiskFull: with the numbers
         """
-        linkable = {tree.raw(path): item for path, item in self._previous.listing.items()} if self._previous else {}
-        needed = MARGIN
-        for name, status in source.items():
-            item = linkable.get(name)
-            if item is None or (item.size, item.mtime_ns) != (status.st_size, status.st_mtime_ns):
-                needed += status.st_blocks * 512
-        disk = os.statvfs(self._target.parent)
-        if disk.f_bavail * disk.f_frsize < needed:
+        needed = self._needed(source)
+        if self._free() < needed:
             raise DiskFull(
                 f"{self._full_disk()}, and the copy of {self._source} needs {needed:,} bytes: make room there, or keep"
                 " fewer days, and run again; nothing was written"
             )
 
-    def _full_disk(self) -> str:
+    def has_room(self, source: Scan) -> bool:
+        """The disk has room for a copy."""
+        return self._free() >= self._needed(source)
+
+    def _needed(self, source: Scan) -> int:
+        linkable = self._previous.listing if self._previous else {}
+        needed = MARGIN
+        for name, status in source.items():
+            item = linkable.get(tree.text(name)) if linkable else None
+            if item is None or (item.size, item.mtime_ns) != (status.st_size, status.st_mtime_ns):
+                needed += status.st_blocks * 512
+        return needed
+
+    def _free(self) -> int:
         disk = os.statvfs(self._target.parent)
-        return f"the disk of {self._target.parent} has {disk.f_bavail * disk.f_frsize:,} bytes free"
+        return disk.f_bavail * disk.f_frsize
+
+    def _full_disk(self) -> str:
+        return f"the disk of {self._target.parent} has {self._free():,} bytes free"
+
+
+def _mark(name: bytes, status: os.stat_result) -> str:
+    """What find prints of a name."""
+    seconds, fraction = divmod(status.st_ctime_ns, 1_000_000_000)
+    path = tree.text(name) if name != b"." else ""
+    return f"{status.st_ino} {seconds}.{fraction:09}0 {status.st_size} {path}"
+
+
+def _names(marks: Iterable[str]) -> set[bytes]:
+    parts = (mark.split(" ", 3) for mark in marks)
+    return {tree.raw(part[3]) or b"." for part in parts if len(part) > 1}
+
+
+def _part(found: Scan, names: Iterable[bytes]) -> Scan:
+    return {name: found[name] for name in names if name in found}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,10 @@ from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Filling
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area, Source
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_copy import TreeCopy
+from ansible_collections.flatnet.ops.plugins.module_utils.undo import STATE
+
+# Sources that no container writes to: nothing in them has to run as somebody else.
+CONFIGURATION = (*sets.GENERATIONS, "stack", "containers")
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,13 @@ class TreeRestore:
         journals: Journals,
         run: str,
         name: str,
+        root: Path,
     ) -> None:
+        """
+        :param name: the source
+        :param root: the backup directory, which nothing is restored over
+        """
+        self._root = root.resolve()
         self._effects = effects
         self._podman = podman
         self._journals = journals
@@ -64,6 +75,39 @@ class TreeRestore:
         :param path: a directory of the host or, with a container, of that container
         :raises UsageError: there is no such place
         """
+        if path is not None and (not path.is_absolute() or ".." in path.parts):
+            raise UsageError(
+                f"an absolute path was expected as the target of {self._name}, and it is '{path}': say where it goes with"
+                " flatnet_restore_targets"
+            )
+        return self._checked(self._found(path, volume, container))
+
+    def check_used(self, target: Path) -> None:
+        """Refuse a directory of which only the set says that it is this source's.
+
+        :raises UsageError: no container of this host mounts it
+        """
+        if not self._podman.using(target):
+            raise UsageError(
+                f"a container of this host was expected to mount {target}, where set and source {self._name} say that it was, and"
+                " none does: make the container first, or say where it goes with flatnet_restore_targets"
+            )
+
+    def _checked(self, target: Path) -> Path:
+        protected = [self._root, STATE]
+        if any(own in (target, *target.parents) or target in own.parents for own in protected):
+            raise UsageError(
+                f"another directory than the backups' and our own was expected as the target of {self._name}, and it is {target}:"
+                " say where it goes with flatnet_restore_targets"
+            )
+        if target.is_mount():
+            raise UsageError(
+                f"a directory that can be renamed was expected at {target}, the target of {self._name}, and it is a mount point:"
+                " say another with flatnet_restore_targets, or unmount it"
+            )
+        return target
+
+    def _found(self, path: Path | None, volume: str | None, container: str | None) -> Path:
         if volume is not None:
             found = self._podman.mountpoint(volume)
             if found is None:
@@ -84,14 +128,15 @@ class TreeRestore:
             )
         return found.resolve()
 
-    def stage(self, area: Area, set_id: str, target: Path, filling: Filling) -> Staged:
+    def stage(self, area: Area, set_id: str, target: Path, filling: Filling, devices: bool = False) -> Staged:
         """Copy the source out of the set, beside its target, and verify the copy by the set's listing.
 
         What a dead run left of this source is put right first. What it had restored may have been written to since: it is
         kept beside the source, as one of kind ``interrupted``.
 
         :param filling: the set that will take in what is replaced
-        :raises SetDamaged: the copy is not what the listing says
+        :param devices: device files are restored as well
+        :raises SetDamaged: the copy is not what the listing says, or holds what no such source has
         :raises DiskFull: there is no room for the copy, or for what is replaced
         """
         left = self._journals.find(self._name)
@@ -100,24 +145,32 @@ class TreeRestore:
             self._journals.settle(left, lambda tree_in_use: self._keep(interrupted, tree_in_use, left, filling))
         set_path = area.path(set_id)
         listing = sets.load_listing(set_path, self._name)
-        if not (set_path / self._name).is_dir():
+        if not sets.holds(set_path, self._name):
             raise SetDamaged(
                 f"{set_path / self._name} was expected to hold the files of {self._name}, and is not there: use another set"
             )
-        self._effects.make_directory(target, 0o755)
-        journal = Journal(self._run, str(area.root), self._name, area.name, set_id, str(target), STAGING)
+        self._check_harmless(listing, devices)
+        made = not target.is_dir()
+        for directory in (*reversed(target.parents), target):
+            self._effects.make_directory(directory, 0o755)
+        origin = area.manifest(set_id).sources[self._name].place
+        journal = Journal(
+            self._run, str(area.root), self._name, area.name, set_id, str(target), STAGING, place=origin, made=made
+        )
         if journal.old.exists():
             raise UsageError(
                 f"nothing was expected at {journal.old}, where the data before a restore waits, and there is something that no"
                 " restore of ours accounts for: move it away, and run again; nothing on this host was changed"
             )
-        replaced = TreeCopy(self._effects, target, filling.place(self._name), filling.previous(self._name))
-        replaced.check_room(tree.scan(target))
+        replaced, place = tree.scan(target), filling.place(self._name)
+        # To load what could be linked to takes time, and is needed only where room is short.
+        if not TreeCopy(self._effects, target, place).has_room(replaced):
+            TreeCopy(self._effects, target, place, filling.previous(self._name)).check_room(replaced)
         if journal.beside.exists():
             self._effects.remove_tree(journal.beside)
         self._journals.write(journal)
-        TreeCopy(self._effects, set_path / self._name, journal.beside).take_resting()
-        wrong = list(tree.compare(listing, tree.list_tree(journal.beside, {})))
+        copied = TreeCopy(self._effects, set_path / self._name, journal.beside).take_resting()
+        wrong = list(tree.compare(listing, copied.listing))
         if wrong:
             self._effects.remove_tree(journal.beside)
             self._journals.forget(journal)
@@ -128,6 +181,23 @@ class TreeRestore:
         self._journals.write(replace(journal, phase=STAGED))
         totals = tree.totals(listing)
         return Staged(totals.files, totals.bytes)
+
+    def _check_harmless(self, listing: Mapping[str, tree.Item], devices: bool) -> None:
+        """Refuse what gives away the host to whoever has written the set."""
+        for item in listing.values():
+            device = item.type.endswith("-device") and not devices
+            privileged = item.type == "file" and item.mode & 0o6000 and self._name.partition("/")[0] in CONFIGURATION
+            if device or privileged:
+                what = f"a {item.type.replace('-', ' ')}" if device else "a set-user-ID or set-group-ID program"
+                raise SetDamaged(
+                    f"{self._name} was expected to hold files that may be restored unseen, and {tree.shown(item.path)} is {what}:"
+                    " find out who put it there"
+                    + (
+                        ", or restore it all the same with flatnet_restore_devices=true"
+                        if device
+                        else ", and use another set"
+                    )
+                )
 
     def swap(self) -> Journal:
         """Stop the containers that use the target, swap the trees, start them again.
@@ -219,6 +289,7 @@ class TreeRestore:
             seconds=time.monotonic() - began,
             containers=journal.containers,
             facts={"replaced_by": f"{journal.area}/{journal.set_id}"},
+            place=journal.place or {"path": journal.target},
         )
         filling.add(source, copied.listing)
         self._effects.sync_filesystem(filling.path)

@@ -87,7 +87,8 @@ def undo_leftovers(effects: Effects, base: Path = UNDO_DIRECTORY) -> list[str]:
     :return: the guards that had something to undo
     """
     undone = []
-    for directory in sorted(path for path in base.glob("*") if path.is_dir()):
+    # What was begun last is undone first: a command in a container that rests waits for it.
+    for directory in sorted((path for path in base.glob("*") if path.is_dir()), key=_modified, reverse=True):
         # A guard that still lives may be quicker, and its directory gone.
         with suppress(FileNotFoundError), _opened(directory) as lock:
             try:
@@ -97,6 +98,13 @@ def undo_leftovers(effects: Effects, base: Path = UNDO_DIRECTORY) -> list[str]:
             if _undo(effects, directory, lock):
                 undone.append(directory.name)
     return undone
+
+
+def _modified(directory: Path) -> int:
+    try:
+        return directory.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 @contextmanager

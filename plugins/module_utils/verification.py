@@ -63,8 +63,8 @@ def verify(area: Area, set_id: str) -> Verification:
                 if sums is not None and sums.get(f"{source.name}/{name}") != item.sha256:
                     damage[f"{source.name}/{name}"] = f"has another sum in {sets.SUMS} than in {own}"
         data = path / source.name
-        if not data.is_dir():
-            damage[source.name] = "is missing"
+        if not sets.holds(path, source.name):
+            damage[source.name] = "is missing, or leads elsewhere"
             continue
         unreadable: dict[str, str] = {}
         found = tree.list_tree(data, {}, unreadable=unreadable)

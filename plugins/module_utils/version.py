@@ -7,3 +7,4 @@
 from __future__ import annotations
 
 VERSION = "1.0.0"
+TOOL = f"flatnet.ops {VERSION}"

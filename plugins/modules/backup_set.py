@@ -21,6 +21,7 @@ author:
   - flatnet.ops contributors (@flatnet)
 extends_documentation_fragment:
   - flatnet.ops.backup_root
+  - flatnet.ops.backup_area
   - flatnet.ops.recorded
 options:
   run:
@@ -30,15 +31,17 @@ options:
   state:
     description:
       - V(opened) takes the lease, puts right what dead runs left, and makes an empty set for the sources to fill.
+      - V(held) takes the lease and puts right what dead runs left, for a run that makes no set; V(aborted) gives it back.
       - V(committed) checks that every source is there and has not shrunk, makes the set durable, and gives it its name.
       - V(aborted) drops the set that this run has opened; with O(area=before-restore), what was replaced already is kept. A run
         that has opened none is left as it is.
       - V(pruned) removes the sets whose days are over, by the date in their names, and what dead runs left. The newest good
-        set of each of the last O(keep_days) days that have one stays, so the last good one never goes.
+        set of each of the last O(keep_days) days that have one stays, so the last good one never goes; and of such a day, the
+        newest set of each source that later ones lack or hold only because they were forced to.
       - V(damaged) remembers the files of O(damage), so that their sets no longer count as good, and the next backup copies
         these files afresh instead of linking to them.
     type: str
-    choices: [opened, committed, aborted, pruned, damaged]
+    choices: [opened, held, committed, aborted, pruned, damaged]
     required: true
   purpose:
     description:
@@ -67,9 +70,15 @@ options:
         of its bytes.
     type: float
     default: 50
+  kinds:
+    description:
+      - With O(state=committed), kinds such as V(volumes) of which no source may be missing that the last good set of that kind had.
+    type: list
+    elements: str
+    default: []
   force:
     description:
-      - With O(state=committed), the sources that may be empty or have shrunk all the same.
+      - With O(state=committed), the sources that may be empty or have shrunk all the same, or have vanished.
     type: list
     elements: str
     default: []
@@ -90,7 +99,7 @@ options:
     type: str
   lease_seconds:
     description:
-      - With O(state=opened), for how many seconds after its last sign of life the run keeps the lease.
+      - With O(state=opened) and O(state=held), for how many seconds after its last sign of life the run keeps the lease.
     type: int
     default: 120
 attributes:
@@ -101,7 +110,9 @@ attributes:
     description: Shows the names of the sets before and after.
     support: full
   idempotent:
-    description: O(state=opened) and O(state=committed) make a new set each time; the other states do nothing the second time.
+    description:
+      - O(state=opened) and O(state=committed) make a new set each time, O(state=held) takes the lease again. The other states do
+        nothing the second time.
     support: partial
 seealso:
   - module: flatnet.ops.backup_set_info
@@ -178,7 +189,7 @@ from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcom
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import AREAS, Area
-from ansible_collections.flatnet.ops.plugins.module_utils.version import VERSION
+from ansible_collections.flatnet.ops.plugins.module_utils.version import TOOL
 
 
 def opened(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
@@ -194,7 +205,7 @@ def opened(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
         purpose=params["purpose"],
         site=params["site"] or name,
         host=params["host"] or name,
-        tool=f"flatnet.ops {VERSION}",
+        tool=TOOL,
         lease_seconds=params["lease_seconds"],
     )
     left = f"; left by dead runs and put right: {', '.join(begun.recovered)}" if begun.recovered else ""
@@ -211,6 +222,24 @@ def opened(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
     )
 
 
+def held(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
+    """Take the lease alone."""
+    params = module.params
+    lifecycle = Lifecycle(area, effects)
+    if module.check_mode:
+        lifecycle.check(params["run"])
+        return Outcome(True, f"the lease of {area.root} would be taken")
+    recovered = lifecycle.hold(params["run"], params["purpose"], params["lease_seconds"])
+    left = f"; left by dead runs and put right: {', '.join(recovered)}" if recovered else ""
+    return Outcome(
+        True,
+        f"the lease of {area.root} is this run's{left}",
+        status="warning" if recovered else "good",
+        evidence={"recovered": recovered},
+        values={"recovered": recovered},
+    )
+
+
 def committed(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
     """Complete the set that this run has opened."""
     params = module.params
@@ -218,7 +247,7 @@ def committed(module: AnsibleModule, area: Area, effects: Effects) -> Outcome:
         return Outcome(True, f"a set with {', '.join(params['sources'])} would be committed in {area.directory}")
     before = area.ids()
     manifest = Lifecycle(area, effects).commit(
-        params["run"], params["sources"], params["shrink_limit"], frozenset(params["force"])
+        params["run"], params["sources"], params["shrink_limit"], frozenset(params["force"]), params["kinds"]
     )
     files = sum(source.files for source in manifest.sources.values())
     linked = sum(source.linked_bytes for source in manifest.sources.values())
@@ -288,7 +317,14 @@ def names(before: list[str], after: list[str]) -> dict[str, str]:
     return {"before": "".join(f"{name}\n" for name in before), "after": "".join(f"{name}\n" for name in after)}
 
 
-STATES = {"opened": opened, "committed": committed, "aborted": aborted, "pruned": pruned, "damaged": damaged}
+STATES = {
+    "opened": opened,
+    "held": held,
+    "committed": committed,
+    "aborted": aborted,
+    "pruned": pruned,
+    "damaged": damaged,
+}
 
 
 def main() -> None:
@@ -305,6 +341,7 @@ def main() -> None:
             "host": {"type": "str", "default": ""},
             "sources": {"type": "list", "elements": "str", "default": []},
             "shrink_limit": {"type": "float", "default": 50},
+            "kinds": {"type": "list", "elements": "str", "default": []},
             "force": {"type": "list", "elements": "str", "default": []},
             "keep_days": {"type": "int", "default": 7},
             "damage": {"type": "dict", "default": {}},

@@ -21,6 +21,7 @@ author:
   - flatnet.ops contributors (@flatnet)
 extends_documentation_fragment:
   - flatnet.ops.backup_root
+  - flatnet.ops.backup_area
   - flatnet.ops.recorded
 options:
   id:
@@ -87,6 +88,9 @@ sets:
     finished:
       description: When it was complete, in seconds since the epoch.
       type: float
+    purpose:
+      description: V(backup), or V(partial) if only some of the site's sources were chosen.
+      type: str
     bytes:
       description: The size of everything that it saved.
       type: int
@@ -135,6 +139,7 @@ def describe(area: Area, name: str, good: bool) -> dict[str, Any]:
     return {
         **known,
         "site": manifest.site,
+        "purpose": manifest.purpose,
         "started": manifest.started,
         "finished": manifest.finished,
         "bytes": manifest.bytes,

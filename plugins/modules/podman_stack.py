@@ -42,6 +42,11 @@ options:
       - By container, the URL that answers status 200 when it is ready.
     type: dict
     default: {}
+  missing_ok:
+    description:
+      - A compose file that is not there yet, as on a new host, is a warning instead of a failure. It always is in check mode.
+    type: bool
+    default: false
   timeout:
     description:
       - For how many seconds to wait until all are ready.
@@ -108,6 +113,9 @@ def drive(module: AnsibleModule) -> Outcome:
     """Bring the stack to its state."""
     params = module.params
     state = params["state"]
+    if not (Path(params["project_dir"]) / params["file"]).is_file() and (params["missing_ok"] or module.check_mode):
+        words = f"the stack can be {state} once {params['project_dir']} is there: restore it, then run this again"
+        return Outcome(False, words, status="warning", values={"containers": {}, "ready_seconds": None})
     stack = Stack(Effects(), RequestsTransport(REQUEST_SECONDS), Path(params["project_dir"]), params["file"])
     before = stack.services()
     if module.check_mode:
@@ -168,6 +176,7 @@ def main() -> None:
             "file": {"type": "str", "default": "compose.yml"},
             "state": {"type": "str", "choices": ["started", "stopped", "restarted", "ready"], "default": "started"},
             "ready": {"type": "dict", "default": {}},
+            "missing_ok": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,

@@ -24,6 +24,7 @@ author:
   - flatnet.ops contributors (@flatnet)
 extends_documentation_fragment:
   - flatnet.ops.backup_root
+  - flatnet.ops.backup_area
   - flatnet.ops.recorded
 options:
   run:
@@ -130,14 +131,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.flatnet.ops.plugins.module_utils.applications import Question
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
 from ansible_collections.flatnet.ops.plugins.module_utils.prometheus import Prometheus
-from ansible_collections.flatnet.ops.plugins.module_utils.prometheus_snapshot import (
-    SOURCE,
-    PrometheusSnapshot,
-    Question,
-)
+from ansible_collections.flatnet.ops.plugins.module_utils.prometheus_snapshot import SOURCE, PrometheusSnapshot
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle

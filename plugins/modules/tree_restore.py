@@ -20,6 +20,7 @@ author:
   - flatnet.ops contributors (@flatnet)
 extends_documentation_fragment:
   - flatnet.ops.backup_root
+  - flatnet.ops.backup_area
   - flatnet.ops.recorded
 options:
   run:
@@ -52,7 +53,8 @@ options:
     type: str
   path:
     description:
-      - The directory to restore, with O(state=staged); created if it does not exist.
+      - The directory to restore, with O(state=staged); created if it does not exist. Where neither O(path) nor O(volume) is given,
+        the source goes to where it was saved from, if a container of this host mounts that.
     type: path
   volume:
     description:
@@ -62,6 +64,11 @@ options:
     description:
       - Says that O(path) is a directory of this container; its mounts tell where that lies on the host.
     type: str
+  devices:
+    description:
+      - Restore device files as well, with O(state=staged). A set that holds some is refused otherwise.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Says which set would replace what; reads only.
@@ -147,13 +154,13 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flatnet.ops.plugins.module_utils import sets, tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
-from ansible_collections.flatnet.ops.plugins.module_utils.errors import NoSuchSet
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import NoSuchSet, UsageError
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
 from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import STAGED, SWAPPED, Journal, Journals
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle
-from ansible_collections.flatnet.ops.plugins.module_utils.sets import AREAS, Area
+from ansible_collections.flatnet.ops.plugins.module_utils.sets import AREAS, Area, Source
 from ansible_collections.flatnet.ops.plugins.module_utils.tree_restore import TreeRestore
 
 
@@ -168,7 +175,12 @@ class Restore:
         self._area = Area(Path(self._params["root"]), self._params["area"])
         self._lifecycle = Lifecycle(Area(self._area.root, "before-restore"), self._effects)
         self._restore = TreeRestore(
-            self._effects, self._podman, Journals(self._effects), self._params["run"], self._params["source"]
+            self._effects,
+            self._podman,
+            Journals(self._effects),
+            self._params["run"],
+            self._params["source"],
+            self._area.root,
         )
 
     def staged(self) -> Outcome:
@@ -184,15 +196,22 @@ class Restore:
             raise NoSuchSet(
                 f"set {set_path} was expected to hold {params['source']}, and holds {', '.join(held)}: name one of these"
             )
-        listing = tree.totals(sets.load_listing(set_path, params["source"]))
-        path = Path(params["path"]) if params["path"] else None
-        target = self._restore.target(path, params["volume"], params["container"])
-        diff = {"before": summary(target), "after": f"{listing.files} files, {listing.bytes} bytes, from {set_path}\n"}
+        saved = held[params["source"]]
+        size = {"files": saved.files, "bytes": saved.bytes}
+        try:
+            target = self._target(saved)
+        except UsageError as error:
+            if not self._module.check_mode:
+                raise
+            words = f"{params['source']} of set {name} would be restored once its place is there: {error}"
+            return Outcome(True, words, status="warning", values=size)
+        after = f"{saved.files} files, {saved.bytes} bytes, from {set_path}\n"
+        diff = {"before": summary(target), "after": after} if self._module._diff else None
         if self._module.check_mode:
             words = f"{params['source']} of set {name} would replace {target}"
-            return Outcome(True, words, values={"files": listing.files, "bytes": listing.bytes}, diff=diff)
+            return Outcome(True, words, values=size, diff=diff)
         with self._lifecycle.filling(params["run"]) as filling:
-            done = self._restore.stage(self._area, name, target, filling)
+            done = self._restore.stage(self._area, name, target, filling, params["devices"])
         return Outcome(
             True,
             f"{params['source']} of set {name} is staged: {done.files:,} files, {done.bytes:,} bytes, all as they were saved",
@@ -200,6 +219,17 @@ class Restore:
             values={"files": done.files, "bytes": done.bytes, **described(self._restore.mine())},
             diff=diff,
         )
+
+    def _target(self, source: Source) -> Path:
+        """Where the task, or else the set, says that a source goes."""
+        given = {name: self._params[name] for name in ("path", "volume", "container")}
+        place = given if any(given.values()) else {**given, **source.place}
+        target = self._restore.target(
+            Path(place["path"]) if place["path"] else None, place["volume"], place["container"]
+        )
+        if not any(given.values()) and set(source.place) == {"path"}:
+            self._restore.check_used(target)
+        return target
 
     def swapped(self) -> Outcome:
         """Put the staged tree in place."""
@@ -212,7 +242,7 @@ class Restore:
             return Outcome(False, words, evidence={"running": running}, values=values)
         if self._module.check_mode:
             return Outcome(True, f"{self._params['source']} would be swapped in")
-        before = summary(Path(journal.target) if journal else None)
+        before = summary(Path(journal.target) if journal else None) if self._module._diff else ""
         with self._lifecycle.filling(self._params["run"]):
             journal = self._restore.swap()
         users = ", ".join(journal.containers) or "no container"
@@ -225,7 +255,7 @@ class Restore:
             status="warning" if unused else "good",
             evidence={"containers": list(journal.containers)},
             values={**described(journal), "containers": list(journal.containers)},
-            diff={"before": before, "after": summary(Path(journal.target))},
+            diff={"before": before, "after": summary(Path(journal.target))} if self._module._diff else None,
         )
 
     def confirmed(self) -> Outcome:
@@ -253,7 +283,7 @@ class Restore:
 
     def _unused(self, journal: Journal) -> bool:
         source = Area(self._area.root, journal.area).manifest(journal.set_id).sources[journal.source]
-        return source.kind != "directory" and not self._podman.using(Path(journal.target))
+        return bool({"volume", "container"} & set(source.place)) and not self._podman.using(Path(journal.target))
 
     def _reached(self, journal: Journal) -> Outcome:
         return Outcome(
@@ -288,10 +318,11 @@ def main() -> None:
             "path": {"type": "path"},
             "volume": {"type": "str"},
             "container": {"type": "str"},
+            "devices": {"type": "bool", "default": False},
         },
         mutually_exclusive=[("path", "volume"), ("container", "volume")],
         required_by={"container": ["path"]},
-        required_if=[("state", "staged", ["id"]), ("state", "staged", ["path", "volume"], True)],
+        required_if=[("state", "staged", ["id"])],
         supports_check_mode=True,
     )
     restore = Restore(module)

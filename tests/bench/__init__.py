@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One line of docs/benchmarks.json; seconds, and the most that the ratio, or without a peer our seconds, may be."""
+    """One line of docs/benchmarks.json; seconds or bytes, and the most that the ratio, or without a peer ours, may be."""
 
     id: str
     ours: float

@@ -23,6 +23,8 @@ from pathlib import Path
 BLOCK = re.compile(r"^(?P<box>> )?```(?P<info>[^\n]*)\n(?P<text>.*?)^(?(box)> )```$", re.MULTILINE | re.DOTALL)
 KINDS = ("bash", "console", "yaml", "json")
 ANYTHING = "…"
+SECTION_OF_ERRORS = "\n## 8. "
+ROW = re.compile(r"^\| (?P<names>`[^|]+) \|(?P<meaning>[^|]+)\|(?P<remedy>[^|]+)\|$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ def steps(page: Path) -> list[Step]:
             found[-1] = replace(found[-1], expected=block.text)
         before = block.kind
     return found
+
+
+def errors_explained(page: Path) -> list[str]:
+    """The errors that the first table of section 8 explains, each with what to do."""
+    section = page.read_text("utf-8").partition(SECTION_OF_ERRORS)[2].partition("\n### ")[0]
+    return [
+        name for row in ROW.finditer(section) if row["remedy"].strip() for name in re.findall(r"`(\w+)`", row["names"])
+    ]
 
 
 def _step(page: Path, block: Block) -> Step:

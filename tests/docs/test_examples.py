@@ -16,15 +16,37 @@ import pytest
 import yaml
 
 from tests.lab import Host, Lab
+from tests.lab.image.data import GRAFANA_PASSWORD
 from tests.lab.machine import wait_until
 from tests.lab.play import run
+from tests.lab.standins.grafana.client import Client, basic
 
 pytestmark = pytest.mark.docs
 
 MODULES = Path(__file__).resolve().parents[2] / "plugins" / "modules"
 # A set is opened before it is filled, and complete before somebody looks at it.
-FILL = ("prometheus_snapshot", "tree_backup")
-LOOK = ("backup_set_info", "backup_probe_info", "podman_stack", "tree_restore", "report")
+FILL = (
+    "backup_source_info",
+    "containers_backup",
+    "generation",
+    "grafana_dashboard_backup",
+    "prometheus_snapshot",
+    "tree_backup",
+)
+LOOK = (
+    "backup_set_info",
+    "backup_probe_info",
+    "generation_info",
+    "network_probe",
+    "podman_stack",
+    "tree_restore",
+    "containers_restore",
+    "grafana_dashboard_restore",
+    "site_drill",
+    "schedule_info",
+    "timers",
+    "report",
+)
 
 
 def examples(module: str) -> list[dict[str, Any]]:
@@ -42,6 +64,15 @@ def has_scraped(host: Host) -> bool:
     return bool(host.get("prometheus", "/api/v1/query", **asked)["data"]["result"])
 
 
+def vault(host: Host) -> dict[str, object]:
+    """What the examples take from the operator's vault."""
+    client = Client(host.url("grafana"), basic("admin", GRAFANA_PASSWORD))
+    account = client.send("POST", "/api/serviceaccounts", {"name": "examples", "role": "Admin"})
+    made = client.send("POST", f"/api/serviceaccounts/{account['id']}/tokens", {"name": "examples"})
+    client.close()
+    return {"grafana_token": made["key"], "grafana_password": GRAFANA_PASSWORD, "grafana_secrets": {}}
+
+
 def test_every_module_is_shown() -> None:
     assert {path.stem for path in MODULES.glob("*.py")} == {"backup_set", *FILL, *LOOK}
 
@@ -50,13 +81,15 @@ def test_examples_run_as_they_are_printed(tmp_path: Path) -> None:
     opening, *closing = examples("backup_set")
     filling = [task for module in FILL for task in examples(module)]
     looking = [task for module in LOOK for task in examples(module)]
-    play = {"hosts": "wsl", "gather_facts": False, "tasks": [opening, *filling, *closing, *looking]}
+    tasks = [opening, *filling, *closing, *looking]
     book = tmp_path / "examples.yml"
-    book.write_text(yaml.safe_dump([play], sort_keys=False), "utf-8")
 
     with Lab(f"examples-{os.getpid()}") as lab:
         host = lab.new_host("wsl1", admin_api=True)
         host.run(["mkdir", "-m", "700", "/backup/flatnet", "/var/lib/flatnet-ops"])
+        secrets = {f"vault_{name}": value for name, value in vault(host).items()}
+        play = {"hosts": "wsl", "gather_facts": False, "vars": secrets, "tasks": tasks}
+        book.write_text(yaml.safe_dump([play], sort_keys=False), "utf-8")
         wait_until("An answer half a minute old", lambda: has_scraped(host), 90)
         ended = run(lab, str(book), tmp_path)
 

@@ -6,16 +6,21 @@
 
 from __future__ import annotations
 
+import builtins
+import inspect
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.flatnet.ops.plugins.module_utils import errors
 
-from tests.docs.manual import Step, blocks, first_unmatched, steps
+from tests.docs.manual import Step, blocks, errors_explained, first_unmatched, steps
 from tests.lab import Host, Lab
+from tests.lab.image.data import GRAFANA_PASSWORD
 
 pytestmark = pytest.mark.docs
 
@@ -23,6 +28,18 @@ ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = ROOT / "docs" / "operations"
 MANUAL = OPERATIONS / "backup-restore.md"
 FIRST, NEWEST, REPLACED = "20261123T021500Z", "20261124T021500Z", "20261124T094000Z"
+GENERATION = f"{FIRST}-e9a16cbdcf37"
+TOKEN = "glsa_7Yb1cN0pXv3kQ2mT9sLw5hRz8eUa4dGf"
+PASSWORD = "password-of-admin"
+ASKS = "read -rsp 'password of admin: ' password\n"
+CONFIGURATION = "/mnt/c/openresty/conf/nginx.conf"
+TIMERS = ("flatnet-backup", "flatnet-drill")
+NEVER_DUE = b"[Timer]\nOnCalendar=\nOnCalendar=2100-01-01\n"
+EMPTIED = """
+podman rm --all --force --time 1
+podman volume prune --force
+rm -r /opt/flatnet /opt/cni /mnt/c/openresty /srv/app-uploads /etc/cni/net.d/flatnet.conflist
+"""
 SSH_CONFIG = """
 Host {name}.example.net
   HostName 127.0.0.1
@@ -40,6 +57,7 @@ class Site:
         self.lab = lab
         self.home = home
         self.broken: Step | None = None
+        self._token = TOKEN
         self._environment = {
             **os.environ,
             "HOME": str(home),
@@ -49,11 +67,27 @@ class Site:
 
     def back_up_yesterday(self) -> None:
         """A backup by a clock that is a day late, so that there is an older set."""
-        host = self.lab.host("wsl1")
-        host.run(["mkdir", "-m", "700", "/backup/flatnet"])
+        self.host().run(["mkdir", "-m", "700", "/backup/flatnet"])
         script = "ansible-playbook flatnet.ops.backup -i inventory/one-site -e @tests/docs/yesterday.yml"
         code, output = self.run(script, on_host=False)
         assert code == 0, output
+
+    def hold_timers(self) -> None:
+        """Keep what the reader installs from being due in the middle of the page."""
+        for timer in TIMERS:
+            directory = f"/etc/systemd/system/{timer}.timer.d"
+            self.host().run(["mkdir", directory])
+            self.host().write(f"{directory}/lab.conf", NEVER_DUE)
+
+    def change_the_gateway(self) -> None:
+        """What somebody has done to the gateway's configuration since."""
+        self.host().run(["sed", "--in-place", "s/1024;/512;/", CONFIGURATION])
+
+    def host(self) -> Host:
+        """The WSL2 host that the operator's inventory names."""
+        inventory = self.home / "flatnet" / "hosts.yml"
+        named = re.search(r"ansible_host: (\w+)", inventory.read_text("utf-8")) if inventory.exists() else None
+        return self.lab.host(named[1] if named else "wsl1")
 
     def meet(self, host: Host) -> None:
         """Let the example's name of a host lead to it."""
@@ -63,21 +97,36 @@ class Site:
         with (self.home / "ssh_config").open("a") as config:
             config.write(entry)
 
+    def meet_grafana(self, host: Host) -> None:
+        """Let the page's name of another Grafana lead to the one of a host."""
+        address = host.output("hostname", "-I").split()[0]
+        self.host().run(["sh", "-c", f"echo {address} grafana.example.net >> /etc/hosts"])
+
     def run(self, script: str, on_host: bool) -> tuple[int, str]:
-        """Type a script, and say how it ended and what it printed."""
+        """Type a script, and the password where it asks for that, and say how it ended and what it printed."""
         shell = ["bash", "-eo", "pipefail", "-c", f"exec 2>&1\n{self.told(script)}"]
         if on_host:
-            done = self.lab.host("wsl1").run(shell, check=False)
+            typed = f"{GRAFANA_PASSWORD}\n" if ASKS in script else ""
+            done = self.host().run(shell, check=False, input=typed.encode())
         else:
             done = subprocess.run(
                 shell, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False
             )
-        return done.returncode, done.stdout.decode(errors="replace")
+        output = done.stdout.decode(errors="replace")
+        if made := re.search(r"^glsa_\w+$", output, re.MULTILINE):
+            self._token = made[0]
+        return done.returncode, output
 
     def told(self, text: str) -> str:
-        """A text of the manual with the sets that are there, in place of those that it speaks of."""
-        sets, replaced = self._sets(""), self._sets("before-restore")
-        for example, found in ((FIRST, sets[:1]), (NEWEST, sets[-1:]), (REPLACED, replaced[-1:])):
+        """A text of the manual with the sets and the secrets that are there, in place of those that it speaks of."""
+        text = text.replace(TOKEN, self._token).replace(PASSWORD, GRAFANA_PASSWORD)
+        sets, replaced, generations = map(self._sets, ("", "before-restore", "generations/gateway"))
+        for example, found in (
+            (GENERATION, generations[:1]),
+            (FIRST, sets[:1]),
+            (NEWEST, sets[-1:]),
+            (REPLACED, replaced[-1:]),
+        ):
             text = text.replace(example, found[0]) if found else text
         return text
 
@@ -91,8 +140,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Lab(f"docs-{os.getpid()}") as lab:
         site = Site(lab, tmp_path_factory.mktemp("home"))
         site.meet(lab.new_host("wsl1"))
-        site.meet(lab.new_host("drill1", group="drill", seed="empty"))
+        site.host().install_collection()
+        site.hold_timers()
         site.back_up_yesterday()
+        site.change_the_gateway()
+        site.meet(lab.new_host("drill1", group="drill", seed="empty"))
+        site.meet_grafana(lab.host("drill1"))
+        site.meet(lab.new_host("wsl2", seed="empty"))
+        lab.host("wsl2").run(["sh", "-euc", EMPTIED])
         yield site
 
 
@@ -130,3 +185,10 @@ def test_files_are_shown_as_the_example_site_has_them(page: Path) -> None:
 
 def test_every_page_is_in_both_languages() -> None:
     assert {page.name for page in OPERATIONS.glob("*.md")} == {page.name for page in (OPERATIONS / "en").glob("*.md")}
+
+
+@pytest.mark.parametrize("page", [MANUAL, OPERATIONS / "en" / MANUAL.name], ids=lambda page: page.parent.name)
+def test_every_error_has_its_remedy(page: Path) -> None:
+    known = {name for name, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__}
+    explained = [name for name in errors_explained(page) if not hasattr(builtins, name)]
+    assert sorted(explained) == sorted(known - {errors.OpsError.__name__})

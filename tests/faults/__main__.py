@@ -12,11 +12,12 @@ import time
 from dataclasses import asdict
 
 from tests.docs.published import publish
-from tests.faults.site import FAULTS
+from tests.faults import grafana, site
 from tests.faults.world import World
 from tests.lab import Lab
 from tests.lab.play import OUTPUT, ROOT
 
+FAULTS = [*site.FAULTS, *grafana.FAULTS]
 HEADING = """# Faults
 
 What `make faults` has injected, what the operator read, and what an independent look found afterwards.

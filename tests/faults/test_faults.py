@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults import Fault
-from tests.faults.site import FAULTS
+from tests.faults.__main__ import FAULTS
 from tests.faults.world import World
 from tests.lab import Lab
 

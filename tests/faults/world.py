@@ -28,6 +28,8 @@ VOLUME = "app_files_data"
 SOURCE = f"volumes/{VOLUME}"
 NEW = "written after the last backup"
 YESTERDAY = "/usr/local/bin/python3-yesterday"
+# What most faults are about; the others name what they need.
+SOURCES = ["stack", "prometheus", "volumes"]
 # Long enough for a run to go on between two modules, short enough to wait for when it is dead.
 LEASE_SECONDS = 2
 
@@ -120,7 +122,7 @@ class World:
         play(lab, "setup", reports_to)
         wait_until("A first scrape", self._scraped, 30)
         for python in (YESTERDAY, "/usr/bin/python3"):
-            play(lab, "backup", reports_to, ansible_python_interpreter=python)
+            play(lab, "backup", reports_to, flatnet_backup_sources=SOURCES, ansible_python_interpreter=python)
         self.host.run(["mkdir", KEPT])
         self.host.run(["cp", "-a", BACKUP, f"{KEPT}/flatnet"])
         self.host.run(["cp", "-a", self.data, f"{KEPT}/files"])
@@ -130,18 +132,31 @@ class World:
         """Where the volume lies on the host."""
         return f"/var/lib/containers/storage/volumes/{VOLUME}/_data"
 
+    @contextmanager
+    def container(self, name: str, *options: str, command: str = "") -> Iterator[None]:
+        """A running application of somebody's, and its removal."""
+        own = ["--entrypoint", json.dumps(["/bin/sh", "-c", command])] if command else []
+        self.host.run(
+            ["podman", "create", "--name", name, "--network", "none", *options, *own, "localhost/app-files:1.0"]
+        )
+        try:
+            self.host.run(["podman", "start", name])
+            yield
+        finally:
+            self.host.run(["podman", "rm", "--force", "--time", "0", name])
+
     def renew(self) -> None:
         """Undo whatever the last fault has done."""
         self.host.run(["sh", "-euc", RENEW, "sh", *STACK, *APPLICATIONS])
 
     def play(self, playbook: str, *options: str, **variables: object) -> Ended:
         """Run a playbook to its end."""
-        return run(self._lab, playbook, self._reports, *options, **variables)
+        return run(self._lab, playbook, self._reports, *options, **{"flatnet_backup_sources": SOURCES, **variables})
 
     @contextmanager
     def started(self, playbook: str, **variables: object) -> Iterator[Running]:
         """Start a playbook; it does not outlive the block."""
-        argv = command(self._lab, playbook, self._reports, **variables)
+        argv = command(self._lab, playbook, self._reports, **{"flatnet_backup_sources": SOURCES, **variables})
         process = subprocess.Popen(
             argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )

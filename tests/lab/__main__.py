@@ -1,7 +1,7 @@
 # Copyright (c) 2026, flatnet.ops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A lab for a person who explores: `python -m tests.lab up|down|shell|status`."""
+"""A lab for a person who explores: `python -m tests.lab up|down|shell|status|disaster`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ def shell(lab: Lab) -> None:
     os.execvpe("podman", command, {**os.environ, **lab.podman.environment})
 
 
+def disaster(lab: Lab) -> None:
+    """Destroy the first host of the lab with all its data, and put an empty one in its place."""
+    host = first_host(lab)
+    host.destroy()
+    lab.new_host(host.name, seed="empty")
+    status(lab)
+
+
 def status(lab: Lab) -> None:
     """Say what exists and how to reach it."""
     others = [name for name in lab_names() if name != lab.name]
@@ -75,7 +83,7 @@ def first_host(lab: Lab) -> Host:
 def main() -> int:
     """Run one command for a person; a failure is one sentence and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
-    commands = {"up": up, "down": down, "shell": shell, "status": status}
+    commands = {"up": up, "down": down, "shell": shell, "status": status, "disaster": disaster}
     parser.add_argument("command", choices=commands)
     parser.add_argument("--name", default="dev", help="name of the lab (default: dev)")
     arguments = parser.parse_args()

@@ -12,16 +12,19 @@ import shlex
 import socket
 import subprocess
 import tarfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.image.data import END, METRICS
+from tests.lab.image.containers import REGISTRY, STANDIN
+from tests.lab.image.data import END, HOUR, METRICS, make_log_lines
 from tests.lab.machine import LabError, call, remove_tree, step, wait_until
 
 if TYPE_CHECKING:
@@ -29,12 +32,17 @@ if TYPE_CHECKING:
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SITE = Path(__file__).parent / "site"
+ROOT = Path(__file__).parents[2]
+COLLECTION = "/usr/share/ansible/collections/ansible_collections/flatnet/ops"
+COLLECTION_PARTS = ("plugins", "roles", "playbooks", "meta", "scripts", "galaxy.yml")
+# An overlay cannot rename a directory of its lower layer, as a disk can.
+OWN_DIRECTORY = 'cp -a "$1" "$1.new"; rm -r "$1"; mv "$1.new" "$1"'
 COMPOSE = "/opt/flatnet/monitoring/compose.yml"
 ADMIN_API = "--web.enable-admin-api"
-APPLICATIONS = ("app-notes", "app-files")
-STACK = ("flatnet-prometheus", "flatnet-alertmanager", "flatnet-node-exporter")
-SERVICES = ("prometheus", "alertmanager")
-PORTS = {"ssh": 22, "prometheus": 9090, "alertmanager": 9093}
+APPLICATIONS = ("app-notes", "app-files", "app-uploads")
+STACK = ("flatnet-prometheus", "flatnet-alertmanager", "flatnet-node-exporter", "flatnet-loki", "flatnet-grafana")
+SERVICES = {"prometheus": "/-/ready", "alertmanager": "/-/ready", "loki": "/ready", "grafana": "/api/health"}
+PORTS = {"ssh": 22, "prometheus": 9090, "alertmanager": 9093, "loki": 3100, "grafana": 3000}
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,8 @@ class Host:
         """Start the host with the files of the site; its containers exist afterwards, and do not run yet."""
         graph = self.directory / "containers"
         graph.mkdir(parents=True)
-        self.lab.podman(
-            "run", "--detach", "--name", self.name, "--hostname", self.name, "--label", f"flatnet-lab-group={group}",
+        self.lab.podman.start(
+            self.name, "--hostname", self.name, "--label", f"flatnet-lab-group={group}",
             "--systemd=always", "--env=container=podman", "--cap-add=all", "--cap-drop=SYS_TIME", "--device-cgroup-rule=a *:* rwm",
             "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", "--security-opt=unmask=ALL",
             "--network=lab", *(f"--publish=127.0.0.1::{port}" for port in PORTS.values()),
@@ -70,19 +78,44 @@ class Host:
         self.run(["/opt/flatnet/apps/create"])
         if seed == "full":
             for content in sorted(self.lab.image.data.iterdir()):
+                # The real Grafana does not know the tables of its stand-in.
+                if REGISTRY and content.name == "grafana_data":
+                    continue
                 call("cp", "-a", f"{content}/.", self.volume(content.name))
+            with self.unpacked() as tar:
+                tar.add(self.lab.image.files, ".")
+            if not REGISTRY:
+                make_log_lines(self.volume("loki_data"), int(time.time()))
 
     def copy_site(self, admin_api: bool) -> None:
         """Put the site's files and the lab's key onto the host."""
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
+        with self.unpacked() as tar:
             tar.add(SITE, ".", filter=owned_by_root)
             tar.add(self.lab.key.with_suffix(".pub"), "./root/.ssh/authorized_keys", filter=owned_by_root)
-        self.run(["tar", "-C", "/", "-x"], input=archive.getvalue())
+        self.run(["sh", "-euc", OWN_DIRECTORY, "sh", "/etc/cni/net.d"])
+        text = self.read(COMPOSE).decode()
         if admin_api:
             anchor = "      - --storage.tsdb.path=/prometheus\n"
-            text = self.read(COMPOSE).decode()
-            self.write(COMPOSE, text.replace(anchor, f"{anchor}      - {ADMIN_API}\n").encode())
+            text = text.replace(anchor, f"{anchor}      - {ADMIN_API}\n")
+        if REGISTRY:
+            text = text.replace(STANDIN, "")
+        self.write(COMPOSE, text.encode())
+
+    def install_collection(self) -> None:
+        """Put this checkout's collection where ansible-core on the host finds it, for a person who works there."""
+        with self.unpacked(COLLECTION) as tar:
+            for name in COLLECTION_PARTS:
+                if (ROOT / name).exists():
+                    tar.add(ROOT / name, name, filter=owned_by_root)
+
+    @contextmanager
+    def unpacked(self, directory: str = "/") -> Iterator[tarfile.TarFile]:
+        """An archive that is unpacked in a directory of the host when the block ends well."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            yield tar
+        self.run(["mkdir", "-p", directory])
+        self.run(["tar", "-C", directory, "-x"], input=archive.getvalue())
 
     def run(
         self, argv: Sequence[str], *, check: bool = True, input: bytes | None = None
@@ -113,7 +146,7 @@ class Host:
         return self.directory / "containers" / "storage" / "volumes" / name / "_data"
 
     def port(self, service: str) -> int:
-        """The port on 127.0.0.1 that leads to a service of the host: `ssh`, `prometheus` or `alertmanager`."""
+        """The port on 127.0.0.1 that leads to `ssh` or one of the services."""
         return int(self.lab.podman("port", self.name, str(PORTS[service])).rsplit(":", 1)[1])
 
     def url(self, service: str) -> str:
@@ -132,10 +165,18 @@ class Host:
         answer = self.get("prometheus", "/api/v1/query", query=query, time=str(END))
         return int(answer["data"]["result"][0]["value"][1])
 
+    def lines(self, hours: int) -> int:
+        """How many lines Loki counts over so many whole hours before the one in which the lab was made."""
+        until = int(self.lab.key.stat().st_mtime) // HOUR * HOUR
+        query = f'sum(count_over_time({{job=~".+"}}[{hours}h]))'
+        answer = self.get("loki", "/loki/api/v1/query", query=query, time=f"{until}000000000")
+        counted = answer["data"]["result"]
+        return int(counted[0]["value"][1]) if counted else 0
+
     def ready(self, service: str) -> bool:
-        """Whether Prometheus or Alertmanager says that it is ready."""
+        """Whether a service says that it is ready."""
         try:
-            with DIRECT.open(f"{self.url(service)}/-/ready", timeout=5) as answer:
+            with DIRECT.open(self.url(service) + SERVICES[service], timeout=5) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
@@ -179,8 +220,10 @@ def remove_host_files(directory: Path) -> None:
     remove_tree(directory)
 
 
-def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Owner and mode of a file of the site, whoever checked it out."""
+def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Owner and mode of a file of this checkout, whoever checked it out; nothing that Python compiled."""
+    if Path(entry.name).name == "__pycache__":
+        return None
     entry.uid = entry.gid = 0
     entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
     return entry

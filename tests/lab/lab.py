@@ -12,9 +12,11 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 from tests.lab.host import Host, remove_host_files
 from tests.lab.image import Image, ensure_image
+from tests.lab.image.data import GRAFANA_LOGIN
 from tests.lab.machine import LABS, RUN, RUNS, LabError, call, lock, remove_tree, require_programs, step, try_lock
 from tests.lab.podman import BRIDGE, Podman
 
@@ -138,7 +140,7 @@ class Lab:
 
     def write_inventory(self) -> None:
         """Write the inventory and the host keys that SSH shall expect."""
-        groups: dict[str, dict[str, dict[str, dict[str, str | int]]]] = {
+        groups: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
             "wsl": {"hosts": {}},
             "drill": {"hosts": {}},
         }
@@ -158,6 +160,7 @@ class Lab:
                 "ansible_ssh_common_args": f"-o UserKnownHostsFile={known} -o StrictHostKeyChecking=yes",
                 "ansible_python_interpreter": "/usr/bin/python3",
                 "flatnet_site": self.name,
+                "flatnet_grafana": GRAFANA_LOGIN,
             }
         known.write_text("".join(lines))
         self.inventory.write_text(json.dumps({"all": {"children": groups}}, indent=2) + "\n")

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -112,6 +113,22 @@ def wait_until(what: str, done: Callable[[], bool], seconds: float) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"{what} did not happen within {seconds:.0f} s.")
         time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A port on loopback that nobody has at the moment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether anything listens at the port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except ConnectionError:
+        return False
+    return True
 
 
 def mounts_below(directory: Path) -> list[str]:

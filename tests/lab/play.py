@@ -16,7 +16,6 @@ from tests.lab import Lab
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "tests" / "output"
-VARIABLES = Path(__file__).parent / "site.yml"
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def command(lab: Lab, playbook: str, reports_to: Path, *options: str, **variable
     given = {"flatnet_run_report_directory": str(reports_to), **variables}
     return [
         *("ansible-playbook", name, "--inventory", str(lab.inventory)),
-        *("--extra-vars", f"@{VARIABLES}", "--extra-vars", json.dumps(given), *options),
+        *("--extra-vars", json.dumps(given), *options),
     ]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab.machine import call
+from tests.lab.machine import LabError, call
 
 BRIDGE = "flatnetlab"
 FREEZER = Path("/sys/fs/cgroup/freezer")
@@ -79,6 +79,17 @@ class Podman:
     def __call__(self, *argv: str) -> str:
         """Run one Podman command and return what it printed."""
         return call("podman", *argv, environment=self.environment)
+
+    def start(self, name: str, *argv: str) -> None:
+        """Run a container in the background; a port that Podman finds free may be taken before it listens there."""
+        for last in (False, False, True):
+            try:
+                self("run", "--detach", "--name", name, *argv)
+                return
+            except LabError as error:
+                if last or "address already in use" not in str(error):
+                    raise
+                self.remove(name)
 
     def containers(self) -> list[dict[str, Any]]:
         """Every container of the lab, also a stopped one, as Podman describes it."""

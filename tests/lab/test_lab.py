@@ -14,29 +14,42 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.lab import Host, Lab
 from tests.lab import image as lab_image
-from tests.lab.image.data import tree_paths
+from tests.lab.image.data import GRAFANA_PASSWORD, tree_paths
 from tests.lab.lab import sweep
 from tests.lab.machine import LabError, lock, remove_tree, try_lock, wait_until
+from tests.lab.standins.grafana.client import Client, basic
 
 pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = f"test-{os.getpid()}"
+# Whoever is started in the background ignores an interrupt.
 OWNER = """
-import sys, time
+import signal, sys, time
 from tests.lab import Lab
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Lab(sys.argv[1]) as lab:
     lab.new_host("wsl1", seed="empty", start=False)
     print("ready", flush=True)
     time.sleep(600)
+"""
+RUN_GATEWAY = """
+mkdir -p /run/gateway/logs
+cp -r /mnt/c/openresty/conf /run/gateway/
+ln -s /usr/lib/nginx/modules /run/gateway/modules
+nginx -p /run/gateway -c conf/nginx.conf -e logs/error.log -g 'include /etc/nginx/modules-enabled/*.conf;'
+curl --silent --fail http://127.0.0.1/healthz
+kill "$(cat /run/nginx.pid)"
 """
 SETS_THE_CLOCK = re.compile(
     r"\bdate\s+(-\S+\s+)*(-s|--set)\b|timedatectl\s+set-time|hwclock\s+\S*(-w|-s|--set|--hctosys)|settimeofday"
@@ -95,9 +108,26 @@ def last_line(path: Path) -> int:
     return int(path.read_text().splitlines()[-1])
 
 
+def loki_streams(host: Host) -> list[dict[str, str]]:
+    listed = host.get(
+        "loki", "/loki/api/v1/series", **{"match[]": '{job=~".+"}', "start": "1", "end": str(time.time_ns())}
+    )
+    streams: list[dict[str, str]] = listed["data"]
+    return streams
+
+
+def restart_loki(host: Host) -> None:
+    host.run(["podman", "start", "flatnet-loki"])
+    wait_until("Readiness of Loki", partial(host.ready, "loki"), 30)
+
+
 def container_states(host: Host) -> dict[str, str]:
     listed = json.loads(host.output("podman", "ps", "--all", "--format", "json"))
     return {container["Names"][0]: container["State"] for container in listed}
+
+
+def grafana_client(host: Host) -> Client:
+    return Client(host.url("grafana"), basic("admin", GRAFANA_PASSWORD))
 
 
 def test_ansible_reaches_the_host(lab: Lab, host: Host) -> None:
@@ -125,6 +155,73 @@ def test_prometheus_holds_a_real_amount(host: Host) -> None:
     assert host.samples() >= 1_500_000
     blocks = [path.parent for path in host.volume("prometheus_data").glob("*/meta.json")]
     assert len(blocks) >= 4
+
+
+def test_loki_holds_the_lines_of_a_day_in_several_streams(host: Host) -> None:
+    assert host.lines(24) >= 100_000
+    assert len(loki_streams(host)) >= 3
+    assert len(list((host.volume("loki_data") / "chunks").rglob("*"))) > 400
+
+
+def test_the_lines_of_loki_survive_a_kill(host: Host) -> None:
+    lines = host.lines(24)
+    host.run(["podman", "kill", "--signal=KILL", "flatnet-loki"])
+    restart_loki(host)
+    assert host.lines(24) == lines
+
+
+def test_grafana_shows_what_prometheus_says(host: Host) -> None:
+    client = grafana_client(host)
+    assert len(client.get("/api/search?type=dash-db&limit=5000")) > 200
+    panel = client.get("/api/dashboards/uid/overview-ops")["dashboard"]["panels"][0]
+    asked = urllib.parse.urlencode({"query": panel["targets"][0]["expr"]})
+    source = f"/api/datasources/proxy/uid/{panel['datasource']['uid']}"
+
+    def scraped() -> bool:
+        return bool(client.get(f"{source}/api/v1/query?{asked}")["data"]["result"])
+
+    wait_until("A first scrape", scraped, 20)
+
+
+def test_dashboards_survive_a_kill(host: Host) -> None:
+    board = {"id": None, "uid": "kept", "title": "Kept"}
+    grafana_client(host).send("POST", "/api/dashboards/db", {"dashboard": board})
+    host.run(["podman", "kill", "--signal=KILL", "flatnet-grafana"])
+    host.run(["podman", "start", "flatnet-grafana"])
+    wait_until("Readiness of Grafana", partial(host.ready, "grafana"), 30)
+    assert grafana_client(host).get("/api/dashboards/uid/kept")["dashboard"]["title"] == "Kept"
+
+
+@pytest.mark.parametrize(
+    ("part", "recent_lost", "older_lost"), [("wal", True, False), ("tsdb-shipper-active", False, True)]
+)
+def test_loki_loses_the_lines_of_a_part_that_is_missing(
+    host: Host, part: str, recent_lost: bool, older_lost: bool
+) -> None:
+    recent, day = host.lines(2), host.lines(24)
+    data = host.volume("loki_data")
+    host.run(["podman", "stop", "flatnet-loki"])
+    (data / part).rename(data / "away")
+    restart_loki(host)
+    assert (host.lines(2) < recent) == recent_lost
+    assert (host.lines(24) - host.lines(2) < day - recent) == older_lost
+    assert host.lines(24) > day / 3
+    host.run(["podman", "stop", "flatnet-loki"])
+    remove_tree(data / part)
+    (data / "away").rename(data / part)
+    restart_loki(host)
+    assert host.lines(24) == day
+
+
+def test_loki_is_not_ready_at_first(host: Host) -> None:
+    configuration = "/opt/flatnet/monitoring/loki.yml:/etc/loki/loki.yml:ro"
+    started = ["podman", "run", "--detach", "--name", "loki-slow", "--network", "flatnet", "--publish", "3101:3100"]
+    options = ["--env", "LOKI_READY_SECONDS=600", "--volume", configuration]
+    host.run([*started, *options, "localhost/loki:3.4.2-standin", "-config.file=/etc/loki/loki.yml"])
+    asked = ["curl", "--silent", "--retry", "9", "--retry-connrefused", "http://127.0.0.1:3101/services"]
+    assert "ingester => Running" in host.output(*asked)
+    assert "waiting for 15s" in host.output("curl", "--silent", "http://127.0.0.1:3101/ready")
+    host.run(["podman", "rm", "--force", "loki-slow"])
 
 
 def test_a_fresh_host_has_no_admin_api(host: Host) -> None:
@@ -178,6 +275,26 @@ def test_flatnet_is_the_network_of_the_containers(host: Host) -> None:
     address = "{{.NetworkSettings.Networks.flatnet.IPAddress}}"
     assert host.output("podman", "inspect", "--format", address, "flatnet-prometheus") == "10.100.0.10"
     assert json.loads(host.output("env", "CNI_COMMAND=VERSION", "/opt/cni/bin/flatnet-cni"))["flatnetVersion"]
+
+
+def test_the_gateway_configuration_runs_in_nginx_with_lua(host: Host) -> None:
+    assert host.output("sh", "-euc", RUN_GATEWAY) == "ok"
+
+
+def test_a_person_on_the_host_has_ansible_and_the_collection(host: Host) -> None:
+    host.install_collection()
+    listed = host.output("ansible-playbook", "--inventory=localhost,", "--list-tasks", "flatnet.ops.backups")
+    assert "Refuse a pattern that matches no host" in listed
+
+
+def test_an_application_serves_a_bind_mount(host: Host) -> None:
+    path = "1月/議事録 第01回.txt"
+    assert host.output("podman", "exec", "app-uploads", "cat", f"/srv/{path}") == "第1回の議事録"
+    assert host.output("stat", "--format=%U", f"/srv/app-uploads/{path}") == "www-data"
+
+
+def test_the_gateway_reaches_an_application(host: Host) -> None:
+    assert host.output("curl", "--silent", "--fail", "http://127.0.0.1:8080/links/file") == "file"
 
 
 def test_reboot_keeps_the_disk_and_stops_the_containers(host: Host) -> None:
@@ -238,6 +355,7 @@ def test_backups_outlive_a_destroyed_host(lab: Lab) -> None:
         lab.host("doomed")
     spare = lab.new_host("spare", group="drill", seed="empty", admin_api=True)
     assert spare.read("/backup/kept") == b"kept"
+    assert spare.lines(24) == 0
     assert "spare" in json.loads(lab.inventory.read_text())["all"]["children"]["drill"]["hosts"]
     assert not list(spare.volume("app_files_data").iterdir())
     request = urllib.request.Request(f"{spare.url('prometheus')}/api/v1/admin/tsdb/snapshot", method="POST")

@@ -152,6 +152,74 @@ def drill(host: str = "wsl2", **given: Any) -> HostReport:
     return HostReport(**{"host": host, "site": "tokyo", "steps": drill_steps(), **given})
 
 
+def beside(
+    numbers: Mapping[str, float] | None = None, answers: Mapping[str, str] | None = None, **evidence: Any
+) -> Step:
+    """A set was restored beside the site, and the copy asked: the last answer came 20 s after the begin."""
+    given = {"gateway": "yes", "dashboards": "absent", "logs": "yes", **(answers or {})}
+    found: dict[str, dict[str, Any]] = {
+        "gateway": {"routes_good": 2, "routes_failed": 0, "routes_windows": 1, "seconds": 1.5},
+        "dashboards": {"seconds": 0.0},
+        "logs": {"asked": 4, "same": 4, "lines": 5, "seconds": 0.25},
+    }
+    routes = [
+        {
+            "route": "http://grafana.flatnet.example/",
+            "where": "conf.d/grafana.conf:5",
+            "outcome": "good",
+            "words": "302 Found",
+            "upstream": "172.28.112.10:3000 -> flatnet-grafana",
+        },
+        {
+            "route": "http://gateway.flatnet.example/reports/",
+            "where": "conf.d/gateway.conf:14",
+            "outcome": "windows",
+            "words": "127.0.0.1:8500 is on Windows itself",
+            "upstream": "",
+        },
+    ]
+    return step(
+        26,
+        "site_drill",
+        "site",
+        "set 20261124T014502Z was restored beside the site, with 6 containers, in 20.0 s, and removed again",
+        changed=True,
+        seconds=21,
+        numbers={
+            "files": 200,
+            "bytes": 315621376,
+            "verified": 200,
+            "containers": 6,
+            "asked": 11,
+            "same": 11,
+            "different": 0,
+            "restore_seconds": 20.0,
+            **(numbers or {}),
+        },
+        evidence={
+            "id": "20261124T014502Z",
+            "sources": ["gateway", "prometheus", "loki", "volumes/app_notes_data"],
+            "containers": ["flatnet-prometheus", "flatnet-loki"],
+            "left_out": {"app-mail": "left out by the operator"},
+            "not_running": {},
+            "silent": {},
+            "answers": {name: {"answer": given[name], "words": f"about {name}", **found[name]} for name in given},
+            "routes": routes,
+            "probes": [
+                {
+                    "source": "loki",
+                    "question": "count",
+                    "at": 1795486500.0,
+                    "expected": "9",
+                    "answer": "9",
+                    "same": True,
+                }
+            ],
+            **evidence,
+        },
+    )
+
+
 def backup(host: str = "wsl1", **given: Any) -> HostReport:
     """A host that was backed up."""
     steps = (

@@ -25,6 +25,7 @@ OPTIONS = (
 )
 REPORTS = {
     "drill": judge(runs.DRILL, [runs.drill()], ["wsl2"]),
+    "drill beside": judge(runs.DRILL, [runs.drill(steps=(runs.verified(), runs.beside()))], ["wsl2"]),
     "backup": judge(runs.BACKUP, [runs.backup(), runs.backup("wsl3", failure="it broke")], ["wsl1", "wsl2"]),
     "hostile": judge(runs.BACKUP, [runs.hostile()], ["w" * 100]),
 }

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Backup, restore, its undoing, and prune, each killed at every effect that it has: nothing is lost, and the next run goes on."""
+"""Whatever changes a host or its sets is killed at every effect that it has: nothing is lost, and the next run goes on."""
 
 from __future__ import annotations
 
@@ -74,7 +74,19 @@ def named_too_early(log: list[list[str]]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "operation", [["backup"], ["restore"], ["undo", "--only", "undo", "abort"], ["prune"]], ids=lambda words: words[0]
+    "operation",
+    [
+        ["backup"],
+        ["site", "--only", "configuration", "containers", "grafana"],
+        ["generation"],
+        ["restore"],
+        ["configuration", "--only", "swap"],
+        ["grafana", "--only", "objects"],
+        ["undo", "--only", "undo", "abort"],
+        ["prune"],
+        ["probe"],
+    ],
+    ids=lambda words: words[0],
 )
 def test_a_run_may_be_killed_anywhere(host: Host, operation: list[str]) -> None:
     found = trials(host, *operation)
@@ -87,7 +99,7 @@ def test_a_run_may_be_killed_anywhere(host: Host, operation: list[str]) -> None:
             f"{operation[0]} {trial.stage}: killed {trial.stopped} times, {trial.recoveries} ways on, {trial.seconds} s"
         )
     for trial in found:
-        if trial.stage == "commit":
+        if trial.stage in ("commit", "generation"):
             assert not named_too_early(trial.log)
 
 
@@ -98,6 +110,9 @@ def test_a_run_may_be_killed_anywhere(host: Host, operation: list[str]) -> None:
         ("unguarded", ["restore", "--only", "swap"]),
         ("forgetful", ["backup", "--only", "paused"]),
         ("forgetful", ["prune"]),
+        ("unguarded", ["probe"]),
+        ("untidy", ["generation"]),
+        ("anew", ["grafana", "--only", "objects"]),
     ],
 )
 def test_the_driver_notices_code_that_breaks_a_promise(host: Host, sabotage: str, operation: list[str]) -> None:

@@ -31,12 +31,25 @@ ALLOWED = re.compile(
     | plugins/plugin_utils/(\w+/)*[\w.]+\.(py|j2|ps1)
     | roles/\w+/(defaults|handlers|meta|tasks|vars)/(\w+/)*\w+\.yml
     | roles/\w+/templates/(\w+/)*[\w.]+\.j2
+    | scripts/\w+\.sh
     | tests/config\.yml
     | tests/(unit|integration)/(\w+/)*[\w.]+\.(py|yml|json)
+    | tests/integration/targets/\w+/files/\w+
     """,
     re.VERBOSE,
 )
-SHIPPED = ("LICENSE", "meta", "playbooks", "plugins", "roles", "docs", "inventory", "tests/unit", "tests/integration")
+SHIPPED = (
+    "LICENSE",
+    "meta",
+    "playbooks",
+    "plugins",
+    "roles",
+    "scripts",
+    "docs",
+    "inventory",
+    "tests/unit",
+    "tests/integration",
+)
 
 
 def ansible(program: str, *arguments: str | Path, home: Path) -> str:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flatnet.ops.plugins.module_utils import run_record, sets, tree
+from ansible_collections.flatnet.ops.plugins.module_utils import grafana_files, run_record, sets, tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.generations import Generations
+from ansible_collections.flatnet.ops.plugins.module_utils.grafana_kinds import KINDS
 from ansible_collections.flatnet.ops.plugins.module_utils.lease import Lease, Leases
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area, Manifest, Opening, Probe, Source
@@ -69,7 +71,6 @@ def names(record: type) -> set[str]:
         ("backup-set", "item", names(Item)),
         ("lease", "lease", names(Lease) | {"expires_at"}),
         ("run-record", "field", names(run_record.Step) | {"format", "time", "run"}),
-        ("generations", "generation", set(shown("generations", "generation.json"))),
         ("benchmarks", "row", set(shown("benchmarks", "benchmarks.json")["rows"][0])),
         ("faults", "row", set(shown("faults", "faults.json")["rows"][0])),
         ("report", "verdict", {verdict.GOOD, verdict.WARNING, verdict.FAILED}),
@@ -80,8 +81,9 @@ def test_a_table_names_every_field_once(name: str, of: str, expected: set[str]) 
     assert sorted(table(name, of)) == sorted(expected)
 
 
-def test_what_differs_in_before_restore_are_fields_of_a_set() -> None:
-    assert set(table("before-restore", "field")) <= names(Manifest) | names(Source)
+@pytest.mark.parametrize("name", ["before-restore", "generations"])
+def test_what_differs_there_are_fields_of_a_set(name: str) -> None:
+    assert set(table(name, "field")) <= names(Manifest) | names(Source)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +137,8 @@ def test_the_types_of_a_listing_are_those_that_are_named() -> None:
     assert set(re.findall(r"`([\w-]+)`", row)) - {"type"} == set(tree.TYPES.values())
 
 
-@pytest.mark.parametrize("name", ["backup-set", "generations"])
-def test_sums_are_read_and_written_as_they_are_shown(name: str) -> None:
-    text = example(name, "SHA256SUMS", "text").encode()
+def test_sums_are_read_and_written_as_they_are_shown() -> None:
+    text = example("backup-set", "SHA256SUMS", "text").encode()
     sums = sets.load_sums(text)
 
     assert b"".join(sets.sum_line(path, digest) for path, digest in sums.items()) == text
@@ -205,11 +206,27 @@ def test_the_steps_of_a_report_are_those_of_a_run_record() -> None:
     assert [Step.load(step).dump() for step in steps] == steps
 
 
-def test_a_generation_is_named_by_its_time_and_its_sums() -> None:
-    generation = shown("generations", "generation.json")
-    digest = hashlib.sha256(example("generations", "SHA256SUMS", "text").encode()).hexdigest()
-
-    assert generation["id"] == f"{set_id(generation['taken'])}-{digest[:12]}"
+def test_a_generation_is_named_by_its_time_and_a_digest_of_everything_but_times(tmp_path: Path) -> None:
+    conf, root = tmp_path / "conf", tmp_path / "flatnet"
+    (conf / "conf.d").mkdir(parents=True)
+    root.mkdir()
+    content = b"events {}\n"
+    (conf / "nginx.conf").write_bytes(content)
+    (conf / "conf.d" / "notes.conf").symlink_to("../nginx.conf")
+    generations = Generations(root, "gateway", Effects(), lambda: 1795486200.0)
+    owner = f"{os.getuid()}:{os.getgid()}"
+    for path, mode in ((conf, 0o755), (conf / "conf.d", 0o700), (conf / "nginx.conf", 0o644)):
+        path.chmod(mode)
+    taken = generations.take("20261124T021000Z-generation-3f9a", {"gateway": conf}, "timer", "tokyo", "wsl1")
+    lines = [
+        f"gateway/. 0755 {owner} directory",
+        f"gateway/conf.d 0700 {owner} directory",
+        f"gateway/conf.d/notes.conf 0777 {owner} -> ../nginx.conf",
+        f"gateway/nginx.conf 0644 {owner} {hashlib.sha256(content).hexdigest()}",
+    ]
+    digest = hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+    assert taken.id == f"{set_id(1795486200.0)}-{digest[:12]}"
+    assert generations.area.manifest(taken.id).purpose == "timer"
 
 
 def results(name: str) -> list[Any]:
@@ -247,3 +264,18 @@ def test_no_row_is_there_twice(name: str) -> None:
     for result in results(name):
         ids = [row["id"] for row in result["rows"]]
         assert sorted(ids) == sorted(set(ids))
+
+
+def test_the_index_of_a_grafana_is_what_the_code_reads_and_writes(tmp_path: Path) -> None:
+    index = tmp_path / grafana_files.INDEX
+    index.write_bytes(example("grafana", "index.json").encode())
+    entries = grafana_files.load_index(index)
+
+    assert grafana_files.dump_index(entries).decode() == example("grafana", "index.json")
+    assert set(table("grafana", "object")) == names(grafana_files.Entry)
+
+
+def test_every_kind_of_grafanas_objects_has_its_directory_in_the_table() -> None:
+    directories = {kind.directory for kind in KINDS if kind.directory}
+
+    assert {name for name in directories if f"`{name}/" in page("grafana")} == directories

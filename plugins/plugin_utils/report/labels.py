@@ -53,18 +53,22 @@ ANSWERS = {
     "yes": Text("はい", "Yes"),
     "no": Text("いいえ", "No"),
     "unknown": Text("不明", "Unknown"),
+    "absent": Text("対象外", "Not asked"),
 }
 
 QUESTIONS = {
     "restorable": Text("復元できたか", "Could it be restored?"),
     "duration": Text("復元にかかった時間", "How long did it take?"),
     "whole": Text("データは欠けていないか", "Is the data whole?"),
+    "gateway": Text("Gateway にアクセスできるか", "Does the gateway answer?"),
+    "dashboards": Text("ダッシュボードが表示されるか", "Are the dashboards shown?"),
+    "logs": Text("ログが検索できるか", "Can logs be searched?"),
 }
 
 PROOFS = {
     "restorable": Text(
-        "セット全体を検証し、すべてのデータを復元先に置き換え、その上でコンテナが動いたことを確かめました。",
-        "The whole set was verified, every source was put in place, and the containers were ready on it.",
+        "セット全体を検証し、すべてのデータを復元し、その上でコンテナが動いたことを確かめました。",
+        "The whole set was verified, every source was restored, and the containers ran on it.",
     ),
     "duration": Text(
         "最初のコピーの開始から、アプリケーションが最後の質問に答えるまで。",
@@ -74,11 +78,28 @@ PROOFS = {
         "すべてのファイルをバックアップ時の記録と照合し、バックアップ時と同じ質問をアプリケーションにもう一度行いました。",
         "Every file was compared with what was noted when it was saved, and the applications were asked the same questions again.",
     ),
+    "gateway": Text(
+        "復元した設定で nginx を動かし、各サーバーの各 location に実際にアクセスしました。500 未満の応答を合格とします。",
+        "nginx was run with the restored configuration, and each location of each server was asked. Good is an answer below 500.",
+    ),
+    "dashboards": Text(
+        "復元したダッシュボードの各パネルの問い合わせに答えが返ることを確かめました。",
+        "The queries of the restored dashboards' panels were answered.",
+    ),
+    "logs": Text(
+        "復元した Loki にバックアップ時と同じ質問をもう一度行い、答えを比べました。",
+        "The restored Loki was asked the questions of the backup again, and the answers were compared.",
+    ),
 }
 
 NOT_PROVED = Text(
     "証明されませんでした。下の手順で、失敗または欠けているものを確認してください。",
     "This was not proved: see below which step failed or is missing.",
+)
+
+NOT_ASKED = Text(
+    "このセットに対象のデータがないか、この訓練では確かめていません。",
+    "The set holds nothing to ask about, or this drill does not ask it.",
 )
 
 WARNINGS = {
@@ -104,8 +125,16 @@ NUMBERS = {
     "pause_seconds": Text("アプリの停止時間", "application paused"),
     "probes": Text("記録した質問", "answers kept to compare"),
     "ready_seconds": Text("準備完了まで", "ready after"),
+    "lines": Text("検索で見つかった行", "lines found by a search"),
     "removed": Text("削除したセット", "sets removed"),
+    "restore_seconds": Text("復元と確認の時間", "restored and asked within"),
+    "routes_elsewhere": Text("行き先がこのセットにない経路", "routes that lead out of the set"),
+    "routes_failed": Text("応答しなかった経路", "routes without an answer"),
+    "routes_good": Text("応答した経路", "routes that answer"),
+    "routes_not_asked": Text("アクセスしていない経路", "routes not asked"),
+    "routes_windows": Text("Windows が必要な経路", "routes that need Windows"),
     "same": Text("同じ答え", "same answers"),
+    "seconds": Text("所要時間", "duration"),
     "samples": Text("サンプル", "samples"),
     "sources": Text("データの種類", "sources"),
     "verified": Text("照合済みファイル", "files compared"),
@@ -119,6 +148,9 @@ STEPS = {
     ("backup_set", "set damaged"): Text("破損したファイルを記録する", "Remember the damaged files"),
     ("backup_set_info", "verify"): Text("セット全体を検証する", "Verify the whole set"),
     ("backup_set_info", "list"): Text("セットを一覧する", "List the sets"),
+    ("site_drill", "site"): Text(
+        "稼働中のサイトの隣に復元し、確認して、片付ける", "Restore beside the running site, ask, and remove the copy"
+    ),
     ("podman_stack", "stack started"): Text("監視スタックを起動する", "Start the monitoring stack"),
     ("podman_stack", "stack stopped"): Text("監視スタックを停止する", "Stop the monitoring stack"),
     ("podman_stack", "stack restarted"): Text("監視スタックを再起動する", "Restart the monitoring stack"),
@@ -162,8 +194,32 @@ WORDS = {
     "seconds": Text("所要時間", "Duration"),
     "site": Text("サイト", "Site"),
     "started": Text("開始", "Started"),
+    "set": Text("セット", "Set"),
+    "host": Text("ホスト", "Host"),
+    "name": Text("氏名", "Name"),
+    "date": Text("日付", "Date"),
+    "signature": Text("署名", "Signature"),
+    "checked_by": Text("実施者", "Carried out by"),
+    "approved_by": Text("確認者", "Approved by"),
+    "route": Text("経路", "Route"),
+    "where": Text("設定の場所", "Where it is configured"),
+    "outcome": Text("結果", "Outcome"),
     "steps": Text("手順", "Steps"),
 }
+
+OUTCOMES = {
+    "good": Text("応答あり", "answers"),
+    "failed": Text("応答なし", "does not answer"),
+    "windows": Text("Windows が必要", "needs Windows"),
+    "elsewhere": Text("行き先がこのセットにない", "leads out of the set"),
+    "not_asked": Text("アクセスしていない", "not asked"),
+}
+
+SIGN = Text("復元訓練の記録", "Record of the restore drill")
+SIGN_WHY = Text(
+    "上の結果を確かめ、署名して保管してください。",
+    "Check the results above, sign, and keep this page.",
+)
 
 LEGEND = (
     Text(

@@ -2,18 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The questions that a drill answers in numbers: never a yes that its steps do not prove."""
+"""The questions that a drill answers: never a yes that its steps do not prove."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, Union
 
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import HostReport, Question, Step, format_time
 
 YES = "yes"
 NO = "no"
 UNKNOWN = "unknown"
+GOOD = "good"
+QUESTIONS = ("restorable", "duration", "whole", "gateway", "dashboards", "logs")
+# The set holds nothing to ask about, or the drill is not one that asks.
+ABSENT = "absent"
+
+Answered = tuple[Union[str, float], dict[str, Any]]
 
 
 def ask(hosts: Sequence[HostReport], missing: Sequence[str] = ()) -> tuple[Question, ...]:
@@ -21,34 +28,86 @@ def ask(hosts: Sequence[HostReport], missing: Sequence[str] = ()) -> tuple[Quest
 
     :param missing: hosts of which nothing is known
     """
-    restorable = {host.host: answer_restorable(host.steps) for host in hosts}
-    duration = {host.host: answer_duration(host.steps) for host in hosts}
-    whole = {host.host: answer_whole(host.steps) for host in hosts}
-    known = [answer for answer, _evidence in duration.values() if isinstance(answer, float)]
-    all_known = known and len(known) == len(hosts) and not missing
-    return (
-        Question("restorable", worst(restorable, missing), evidences(restorable)),
-        Question("duration", max(known) if all_known else UNKNOWN, evidences(duration)),
-        Question("whole", worst(whole, missing), evidences(whole)),
+    answered = {host.host: answers(host.steps) for host in hosts}
+
+    def all_of(question: str) -> dict[str, Answered]:
+        return {host: given[question] for host, given in answered.items()}
+
+    known = [answer for answer, _evidence in all_of("duration").values() if isinstance(answer, float)]
+    longest = max(known) if known and len(known) == len(hosts) and not missing else UNKNOWN
+    return tuple(
+        Question(name, longest if name == "duration" else worst(all_of(name), missing), evidences(all_of(name)))
+        for name in QUESTIONS
     )
 
 
-def evidences(answers: Mapping[str, tuple[str | float, dict[str, Any]]]) -> dict[str, Any]:
+def answers(steps: Sequence[Step]) -> dict[str, Answered]:
+    """The answers of one host."""
+    verified = [step for step in steps if is_verification(step)]
+    beside = [step for step in steps if step.module == "site_drill"]
+    if beside:
+        return answers_beside(verified, beside[-1])
+    not_asked: Answered = (ABSENT if steps else UNKNOWN, {})
+    return {
+        "restorable": answer_restorable(steps),
+        "duration": answer_duration(steps),
+        "whole": answer_whole(steps),
+        "gateway": not_asked,
+        "dashboards": not_asked,
+        "logs": answer_logs(steps),
+    }
+
+
+def answers_beside(verified: Sequence[Step], drill: Step) -> dict[str, Answered]:
+    """The answers of a drill beside the running site, which one step gives."""
+    numbers, evidence = drill.numbers, drill.evidence
+    if "answers" not in evidence:
+        return {name: (NO if name == "restorable" else UNKNOWN, {}) for name in QUESTIONS}
+    proved = bool(verified) and all(step.status == GOOD for step in verified)
+    restored = {"sources": evidence["sources"], **picked(numbers, "files", "bytes", "containers")}
+    compared = picked(numbers, "files", "verified", "asked", "same", "different")
+    same = compared["asked"] == compared["same"] > 0 and compared["verified"] == compared["files"] > 0
+    taken = float(numbers["restore_seconds"])
+    return {
+        "restorable": (YES if proved and restored["containers"] and not evidence["not_running"] else NO, restored),
+        "duration": (
+            taken,
+            {"from": format_time(drill.began), "to": format_time(drill.began + timedelta(seconds=taken))},
+        ),
+        "whole": (YES if proved and same and not evidence["silent"] else NO, compared),
+        **{
+            name: (
+                str(given["answer"]),
+                {key: value for key, value in given.items() if isinstance(value, (int, float)) and value},
+            )
+            for name, given in evidence["answers"].items()
+        },
+    }
+
+
+def picked(numbers: Mapping[str, float], *names: str) -> dict[str, int]:
+    """Some of what was counted."""
+    return {name: int(numbers[name]) for name in names}
+
+
+def evidences(answers: Mapping[str, Answered]) -> dict[str, Any]:
     """What each host's answer rests on."""
     return {host: evidence for host, (_answer, evidence) in answers.items()}
 
 
-def worst(answers: Mapping[str, tuple[str, dict[str, Any]]], missing: Sequence[str]) -> str:
+def worst(answers: Mapping[str, Answered], missing: Sequence[str]) -> str:
     """One answer for all hosts."""
     given = {answer for answer, _evidence in answers.values()}
     if NO in given:
         return NO
-    return YES if given == {YES} and not missing else UNKNOWN
+    if missing or not given or UNKNOWN in given:
+        return UNKNOWN
+    return YES if YES in given else ABSENT
 
 
 def unproved(questions: Sequence[Question]) -> list[Question]:
-    """The questions whose answer is not the one that a drill is for."""
-    return [one for one in questions if not (one.answer == YES or isinstance(one.answer, float))]
+    """The questions whose answer is not the one that a drill is for; who asks nothing has left nothing open."""
+    return [one for one in questions if not (one.answer in (YES, ABSENT) or isinstance(one.answer, float))]
 
 
 def answer_restorable(steps: Sequence[Step]) -> tuple[str, dict[str, Any]]:
@@ -104,6 +163,22 @@ def answer_whole(steps: Sequence[Step]) -> tuple[str, dict[str, Any]]:
         return NO, evidence
     complete = verified and evidence["verified"] and evidence["asked"] and evidence["same"] == evidence["asked"]
     return (YES if complete else UNKNOWN), evidence
+
+
+def answer_logs(steps: Sequence[Step]) -> tuple[str, dict[str, Any]]:
+    """Loki answers as it did before."""
+    asked = [step for step in steps if step.module == "backup_probe_info" and step.step == "loki"]
+    if not asked:
+        return (ABSENT if steps else UNKNOWN), {}
+    evidence = {name: int(sum(step.numbers.get(name, 0) for step in asked)) for name in ("asked", "same")}
+    good = all(step.status == GOOD for step in asked) and evidence["asked"] == evidence["same"]
+    return (YES if good else NO), evidence
+
+
+def set_of(steps: Sequence[Step]) -> str:
+    """The name of the set that a drill was about; empty if it has not come so far."""
+    paths = [str(step.evidence.get("path", "")) for step in steps if is_verification(step)]
+    return paths[-1].rpartition("/")[2] if paths else ""
 
 
 def is_verification(step: Step) -> bool:

@@ -14,7 +14,11 @@ from typing import Any
 
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report import labels
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Report, parse_time
+from ansible_collections.flatnet.ops.plugins.plugin_utils.report.questions import set_of
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+# The evidence that has a table of its own.
+TABLES = ("probes", "routes")
 
 
 def render(report: Report, language: str) -> str:
@@ -29,7 +33,7 @@ def render(report: Report, language: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(labels=labels, instant=instant, parse_time=parse_time, rest_of=rest_of)
+    environment.globals.update(labels=labels, instant=instant, parse_time=parse_time, rest_of=rest_of, set_of=set_of)
     return environment.get_template("report.html.j2").render(report=report, language=language)
 
 
@@ -39,6 +43,6 @@ def instant(seconds: float) -> str:
 
 
 def rest_of(evidence: Mapping[str, Any]) -> str:
-    """The evidence that has no table of its own, as text."""
-    rest = {name: value for name, value in evidence.items() if name != "probes" and value not in (None, "", [], {})}
+    """The rest of the evidence, as text."""
+    rest = {name: value for name, value in evidence.items() if name not in TABLES and value not in (None, "", [], {})}
     return json.dumps(rest, indent=2, ensure_ascii=False, sort_keys=True) if rest else ""

@@ -12,8 +12,15 @@ from pathlib import Path
 
 import podman_compose
 
-from tests.lab.image.containers import build_images
-from tests.lab.image.data import make_application_files, make_notes, make_prometheus_blocks
+from tests.lab.image.ansible_core import ansible_versions
+from tests.lab.image.containers import REGISTRY, STANDINS, build_images
+from tests.lab.image.data import (
+    make_application_files,
+    make_dashboards,
+    make_notes,
+    make_prometheus_blocks,
+    make_uploads,
+)
 from tests.lab.image.rootfs import build_rootfs
 from tests.lab.machine import CACHE, LABS, lock, remove_tree, step
 
@@ -42,6 +49,11 @@ class Image:
         """The content of the volumes of a full host, a directory per volume."""
         return self.path / "data"
 
+    @property
+    def files(self) -> Path:
+        """What a full host has outside its volumes, laid out from its root."""
+        return self.path / "files"
+
 
 def compose_program() -> Path:
     """podman-compose as the lock file pins it: one file that runs with Debian's python3-yaml and python3-dotenv."""
@@ -50,8 +62,9 @@ def compose_program() -> Path:
 
 def definition() -> str:
     """The hash of everything that decides how an image turns out."""
-    digest = hashlib.sha256()
-    files = [path for path in sorted(HERE.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    digest = hashlib.sha256(f"{ansible_versions()} {REGISTRY}".encode())
+    ours = sorted([*HERE.rglob("*"), *STANDINS.rglob("*")])
+    files = [path for path in ours if path.is_file() and "__pycache__" not in path.parts]
     for path in [*files, compose_program()]:
         digest.update(f"{path.name} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())
@@ -80,6 +93,9 @@ def build(target: Path) -> None:
     with step("data: files of the applications"):
         make_notes(image.data / "app_notes_data")
         make_application_files(image.data / "app_files_data")
+        make_uploads(image.files / "srv/app-uploads")
+    with step("data: dashboards of Grafana"):
+        make_dashboards(image.data / "grafana_data")
     partial.rename(target)
 
 

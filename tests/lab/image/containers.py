@@ -12,12 +12,16 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab.image.data import GRAFANA_USER, LOKI_USER
 from tests.lab.machine import RUN, call, step
 
 
 @dataclass(frozen=True)
 class ContainerImage:
-    """What goes into one image: programs and trees of the root file system, our own files, directories for volumes."""
+    """What goes into one image: programs and trees of the root file system, our own files, directories for volumes.
+
+    Extensions are files of the trees, found by pattern, that need shared libraries of their own.
+    """
 
     name: str
     entrypoint: str
@@ -25,10 +29,16 @@ class ContainerImage:
     trees: tuple[str, ...] = ()
     user: int = 0
     directories: tuple[str, ...] = ()
+    stands_for: str = ""
     files: dict[str, Path] = field(default_factory=dict)
+    extensions: tuple[str, ...] = ()
 
 
 NOBODY = 65534
+STANDINS = Path(__file__).parents[1] / "standins"
+STANDIN = "-standin"
+# Where the real images of what stands in for them come from; nothing is pulled unless somebody says so.
+REGISTRY = os.environ.get("FLATNET_LAB_IMAGES", "")
 
 
 def container_images(scripts: Path) -> tuple[ContainerImage, ...]:
@@ -56,6 +66,27 @@ def container_images(scripts: Path) -> tuple[ContainerImage, ...]:
             user=NOBODY,
         ),
         ContainerImage(
+            name=f"localhost/loki:3.4.2{STANDIN}",
+            stands_for="grafana/loki:3.4.2",
+            programs={"bin/python3": "usr/bin/python3.11"},
+            trees=("usr/lib/python3.11",),
+            files={"usr/local/lib/python3.11/dist-packages/loki": STANDINS / "loki"},
+            entrypoint='["/bin/python3", "-m", "loki"]',
+            user=LOKI_USER,
+            directories=("loki", "etc/loki"),
+        ),
+        ContainerImage(
+            name=f"localhost/grafana:9.4.7{STANDIN}",
+            stands_for="grafana/grafana:9.4.7",
+            programs={"bin/python3": "usr/bin/python3.11"},
+            trees=("usr/lib/python3.11",),
+            extensions=("usr/lib/python3.11/lib-dynload/_sqlite3.*.so",),
+            files={"usr/local/lib/python3.11/dist-packages/grafana": STANDINS / "grafana"},
+            entrypoint='["/bin/python3", "-m", "grafana"]',
+            user=GRAFANA_USER,
+            directories=("var/lib/grafana",),
+        ),
+        ContainerImage(
             name="localhost/app-notes:1.0",
             files={"app-notes": scripts / "app-notes.sh"},
             entrypoint='["/app-notes"]',
@@ -75,6 +106,9 @@ def build_images(rootfs: Path, store: Path, scripts: Path) -> None:
     """Import every image into a store that Podman inside the hosts reads but never writes."""
     with step("container images"):
         for image in container_images(scripts):
+            if image.stands_for and REGISTRY:
+                pull_image(image, store)
+                continue
             with tempfile.TemporaryDirectory(dir=rootfs.parent) as directory:
                 lay_out(image, rootfs, Path(directory))
                 import_image(image, Path(directory), store)
@@ -95,13 +129,18 @@ def lay_out(image: ContainerImage, rootfs: Path, root: Path) -> None:
         (root / "bin" / applet).symlink_to("busybox")
     for target, source in image.programs.items():
         shutil.copy(rootfs / source, root / target)
-        for library in libraries(rootfs, source):
-            (root / library).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(rootfs / library, root / library)
+    found = [str(path.relative_to(rootfs)) for pattern in image.extensions for path in rootfs.glob(pattern)]
+    for library in [library for source in (*image.programs.values(), *found) for library in libraries(rootfs, source)]:
+        (root / library).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(rootfs / library, root / library)
     for tree in image.trees:
         shutil.copytree(rootfs / tree, root / tree, symlinks=True)
     for target, path in image.files.items():
-        shutil.copy(path, root / target)
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, root / target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(path, root / target)
 
 
 def libraries(rootfs: Path, program: str) -> list[str]:
@@ -113,7 +152,18 @@ def import_image(image: ContainerImage, root: Path, store: Path) -> None:
     """Hand the files to `podman import` as an archive."""
     archive = root.with_suffix(".tar")
     call("tar", "-C", root, "-cf", archive, ".")
-    podman = ["podman", "--root", str(store), "--runroot", str(RUN / ".image"), "--storage-driver", "overlay"]
     changes = ["--change", f"ENTRYPOINT {image.entrypoint}", "--change", f"USER {image.user}"]
-    call(*podman, "import", "--quiet", *changes, archive, image.name)
+    call(*podman_with(store), "import", "--quiet", *changes, archive, image.name)
     archive.unlink()
+
+
+def pull_image(image: ContainerImage, store: Path) -> None:
+    """Pull the real image, under the name of what stands in for it, without saying that it does."""
+    real = f"{REGISTRY}/{image.stands_for}"
+    call(*podman_with(store), "pull", "--quiet", real)
+    call(*podman_with(store), "tag", real, image.name.removesuffix(STANDIN))
+
+
+def podman_with(store: Path) -> list[str]:
+    """Podman that works on this image store."""
+    return ["podman", "--root", str(store), "--runroot", str(RUN / ".image"), "--storage-driver", "overlay"]

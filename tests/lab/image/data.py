@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.lab.machine import call
+from tests.lab.standins.grafana.seed import seed
+from tests.lab.standins.grafana.server import started
+from tests.lab.standins.loki.store import VERSIONS, Entry, Labels, Store
 
 # The longest block that Prometheus makes at a retention of ten years: its compactor leaves these alone.
 BLOCK_SECONDS = 486 * 3600
@@ -30,6 +33,18 @@ METRICS: dict[str, tuple[str, Callable[[int, int], float]]] = {
 NOTES = 500
 BIG_FILE_MIB = 200
 SMALL_FILES = 3000
+UPLOADS = 48
+
+GRAFANA_USER = 472
+GRAFANA_PASSWORD = "lab-admin"
+GRAFANA_LOGIN = {"user": "admin", "password": GRAFANA_PASSWORD}
+# Where Grafana's container reaches Prometheus.
+PROMETHEUS = "http://10.100.0.10:9090"
+
+LOKI = VERSIONS["tsdb"]
+LOKI_USER = 10001
+HOUR = 3600
+LOG_HOURS = 25
 
 
 def make_prometheus_blocks(rootfs: Path, target: Path) -> None:
@@ -72,6 +87,61 @@ def make_notes(target: Path) -> None:
         (target / name).write_text(content)
     for path in [target, *target.iterdir()]:
         os.chown(path, 1000, 1000)
+
+
+def make_log_lines(target: Path, now: int) -> None:
+    """Lines of the last day: the oldest with a shipped index, then some that the active index names, the newest in the log."""
+    this_hour = now // HOUR * HOUR
+    store = Store(target, LOKI)
+    store.append(log_lines(this_hour - LOG_HOURS * HOUR, this_hour - 12 * HOUR))
+    store.flush()
+    store.ship()
+    store.append(log_lines(this_hour - 12 * HOUR, this_hour - 2 * HOUR))
+    store.flush()
+    store.append(log_lines(this_hour - 2 * HOUR, now))
+    store.close()
+    for path in tree_paths(target):
+        os.chown(path, LOKI_USER, LOKI_USER)
+
+
+def make_dashboards(target: Path) -> None:
+    """What people have made in Grafana, written through its interface, with queries of the lab's Prometheus."""
+    with started(target, GRAFANA_PASSWORD) as grafana:
+        seed(grafana.url, GRAFANA_PASSWORD, PROMETHEUS)
+    for path in tree_paths(target):
+        os.chown(path, GRAFANA_USER, GRAFANA_USER)
+
+
+def log_lines(begin: int, end: int) -> dict[Labels, list[Entry]]:
+    """What the gateway and the applications have logged after the begin, as many lines in every hour."""
+    requests = LOKI.labels({"job": "gateway", "host": "win"})
+    notes = LOKI.labels({"job": "podman", "container": "app-notes"})
+    files = LOKI.labels({"job": "podman", "container": "app-files"})
+    return {
+        requests: [
+            (
+                time * 10**9,
+                f'10.20.0.{time % 200} "GET /notes/{time % 977}" {502 if time % 61 == 0 else 200} {time % 5003}',
+            )
+            for time in range(begin + 1, end + 1)
+        ],
+        notes: [(time * 10**9, f"ノート {time % 977} を保存しました") for time in range(begin + 1, end + 1, 5)],
+        files: [
+            (time * 10**9, f"sent /small/{time % 50:02}/{time % 3000:04}.json")
+            for time in range(begin + 1, end + 1, 10)
+        ],
+    }
+
+
+def make_uploads(target: Path) -> None:
+    """What people have uploaded, with the names that they gave it."""
+    for number in range(UPLOADS):
+        directory = target / f"{number % 12 + 1}月"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"議事録 第{number + 1:02}回.txt").write_text(f"第{number + 1}回の議事録\n" * (number + 1))
+    for path in tree_paths(target):
+        os.chown(path, 33, 33)
+        os.utime(path, (BEGIN, BEGIN))
 
 
 def make_application_files(target: Path) -> None:

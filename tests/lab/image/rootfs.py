@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from tests.lab.image.ansible_core import install_ansible
 from tests.lab.machine import call, step
 
 SUITE = "bookworm"
@@ -24,6 +25,8 @@ PACKAGES = (
     "iproute2",
     "iptables",
     "less",
+    "libnginx-mod-http-lua",
+    "nginx-light",
     "openssh-server",
     "podman",
     "procps",
@@ -35,6 +38,7 @@ PACKAGES = (
     "python3-apt",
     "python3-requests",
     "python3-yaml",
+    "restic",
     "rsync",
     "systemd",
     "systemd-sysv",
@@ -52,6 +56,7 @@ DISABLED = (
     "e2scrub_all.timer",
     "e2scrub_reap.service",
     "fstrim.timer",
+    "nginx.service",
     "podman-auto-update.service",
     "podman-auto-update.timer",
     "podman-restart.service",
@@ -64,7 +69,7 @@ DISABLED = (
 
 
 def build_rootfs(rootfs: Path, machine: Path, compose: Path) -> None:
-    """Debian's packages, the files below `machine`, podman-compose, and only the services that the lab wants."""
+    """Debian's packages, the files below `machine`, podman-compose, ansible-core, and only the services that the lab wants."""
     rootfs.mkdir(parents=True)
     with step(f"root file system: debootstrap of {SUITE}, about 90 s"):
         debootstrap(rootfs)
@@ -73,6 +78,7 @@ def build_rootfs(rootfs: Path, machine: Path, compose: Path) -> None:
         program = rootfs / "usr/local/bin/podman-compose"
         shutil.copy(compose, program)
         program.chmod(0o755)
+        install_ansible(rootfs)
         systemctl(rootfs, "mask", *MASKED)
         systemctl(rootfs, "disable", *DISABLED)
         systemctl(rootfs, "enable", "lab-cgroups.service")

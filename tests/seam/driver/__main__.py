@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ansible_collections.flatnet.ops.plugins.module_utils import prometheus_snapshot
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects
@@ -23,7 +24,7 @@ from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area
 from ansible_collections.flatnet.ops.plugins.module_utils.times import set_id
 
 from tests.seam.driver import world
-from tests.seam.driver.operations import BACKUP, KEEP_DAYS, OPERATIONS, SOURCES, Operation, Stage
+from tests.seam.driver.operations import GENERATIONS, KEEP_DAYS, KEEP_GENERATIONS, OPERATIONS, Operation, Stage
 from tests.seam.driver.promises import Promises
 from tests.seam.driver.sabotage import SABOTAGE
 from tests.seam.driver.stop import attempt
@@ -58,11 +59,14 @@ class Trials:
 
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
-        self._sources = SOURCES if operation.stages is BACKUP else SOURCES[2:]
         self._promises = Promises(
-            present=world.content(world.TARGET),
-            saved=world.content(SETS.path(SETS.find("latest")) / SOURCES[2]),
+            source=operation.source,
+            target=operation.target,
+            present=world.content(operation.target),
+            saved=world.content(SETS.path(SETS.find("latest")) / operation.source),
             snapshots=world.snapshots(),
+            addresses=world.addresses(),
+            boards={*world.boards()},
         )
 
     def run(self, name: str, work: Stage) -> Trial:
@@ -73,10 +77,10 @@ class Trials:
         while True:
             world.put_back(name)
             turn = Turn(self._operation.day, Effects())
-            kept = set(SETS.ids()) - set(turn.lifecycle().doomed(KEEP_DAYS))
+            kept = _kept(set(SETS.ids()) - set(turn.lifecycle().doomed(KEEP_DAYS)))
             done = attempt(lambda effects: work(Turn(self._operation.day, effects)), trial.stopped + 1)
             world.wait_for_guards()
-            found = list(self._promises.always(kept, self._sources))
+            found = list(self._promises.always(kept, self._operation.sources))
             if done.killed:
                 trial.stopped += 1
                 found.extend(self._recover(trial, seen))
@@ -93,7 +97,8 @@ class Trials:
         """Run the next run; one that comes to a state that was seen before goes on as it did then."""
         operation = self._operation
         turn = Turn(operation.day + 1, Effects())
-        good = SETS.good_ids()
+        made = set_id(turn.now)
+        kept = _kept(sorted({*SETS.good_ids(), *([made] if operation.makes == SETS else [])})[-KEEP_DAYS:])
         try:
             for step in operation.recovery[: operation.begin]:
                 step(turn)
@@ -107,10 +112,13 @@ class Trials:
         except (OpsError, OSError) as error:
             yield f"the next run failed: {error}"
             return
-        made = set_id(turn.now) if operation.stages is BACKUP else None
-        kept = set(sorted({*good, *([made] if made else [])})[-KEEP_DAYS:])
-        yield from (f"after the next run, {what}" for what in self._promises.always(kept, self._sources))
-        yield from (f"after the next run, {what}" for what in self._promises.after_recovery(made))
+        yield from (f"after the next run, {what}" for what in self._promises.always(kept, operation.sources))
+        yield from (f"after the next run, {what}" for what in self._promises.after_recovery(operation.makes, made))
+
+
+def _kept(names: Iterable[str]) -> list[Path]:
+    """What must be there when a run has ended that takes one more generation, at most."""
+    return [*map(SETS.path, names), *map(GENERATIONS.path, GENERATIONS.ids()[1 - KEEP_GENERATIONS :])]
 
 
 def main() -> None:

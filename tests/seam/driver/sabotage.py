@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
 from ansible_collections.flatnet.ops.plugins.module_utils import undo
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
+from ansible_collections.flatnet.ops.plugins.module_utils.grafana_kinds import Ref, Thing
+from ansible_collections.flatnet.ops.plugins.module_utils.grafana_writes import Dashboards, Target
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle
 
 
@@ -28,4 +31,19 @@ def forgetful() -> None:
     patch.object(Lifecycle, "_recover", return_value=[]).start()
 
 
-SABOTAGE = {"unguarded": unguarded, "unsynced": unsynced, "forgetful": forgetful}
+def untidy() -> None:
+    """Sets and generations in the making that stay when their run is dead."""
+    patch.object(Lifecycle, "_clear", return_value=[]).start()
+
+
+def anew() -> None:
+    """Dashboards that are deleted, then made anew, where they should be changed."""
+
+    def update(self: Dashboards, target: Target, thing: Thing, _ref: Ref, _version: int) -> Any:
+        target.server.send("DELETE", f"/api/dashboards/uid/{thing.key}")
+        return self.create(target, thing)
+
+    patch.object(Dashboards, "update", update).start()
+
+
+SABOTAGE = {"unguarded": unguarded, "unsynced": unsynced, "forgetful": forgetful, "untidy": untidy, "anew": anew}

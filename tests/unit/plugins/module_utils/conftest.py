@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from ansible_collections.flatnet.ops.plugins.module_utils import sets
@@ -142,9 +142,11 @@ class Backups:
         """What happens to its sets."""
         return Lifecycle(self.area(area), effects or Effects(), lambda: self.now, self.undo, self.restores)
 
-    def open(self, run: str = RUN, area: str = "sets", effects: Effects | None = None) -> Opening:
+    def open(
+        self, run: str = RUN, area: str = "sets", effects: Effects | None = None, purpose: str = "backup"
+    ) -> Opening:
         """Open a set."""
-        return self.lifecycle(area, effects).open(run, "backup", "tokyo", "wsl1", "flatnet.ops 1.0.0").opening
+        return self.lifecycle(area, effects).open(run, purpose, "tokyo", "wsl1", "flatnet.ops 1.0.0").opening
 
     def enter(self, *sources: Source, run: str = RUN, area: str = "sets") -> None:
         """Enter sources of which only the numbers count."""
@@ -176,12 +178,12 @@ class Backups:
         self.now += DAY
         return done
 
-    def plant(self, name: str, *sources: Source, area: str = "sets") -> Path:
+    def plant(self, name: str, *sources: Source, area: str = "sets", purpose: str = "backup") -> Path:
         """Lay down a set that somebody made at another time: only its manifest counts."""
         path = self.area(area).path(name)
         path.mkdir(parents=True)
         by_name = {source.name: source for source in sources}
-        manifest = Manifest(name, area, RUN, "backup", "tokyo", "wsl1", "test", 0.0, 1.0, None, by_name)
+        manifest = Manifest(name, area, RUN, purpose, "tokyo", "wsl1", "test", 0.0, 1.0, None, by_name)
         (path / sets.MANIFEST).write_bytes(sets.dump(manifest))
         return path
 
@@ -298,22 +300,30 @@ def full_disk(is_full: Callable[[], bool], error: int = errno.ENOSPC) -> Effects
     return Effects(watch)
 
 
+Given: TypeAlias = "tuple[int, Any] | tuple[int, Any, Mapping[str, str]] | Exception"
+Answers: TypeAlias = "dict[str, Given | Callable[[Mapping[str, str]], Given]]"
+
+
 @dataclass
 class Server:
-    """A transport whose answers are given: status and body by path, or an error to raise."""
+    """A transport whose answers are given by path: status, body and headers, an error to raise, or what makes one of the query."""
 
-    answers: dict[str, tuple[int, Any] | Exception] = field(default_factory=dict)
+    answers: Answers = field(default_factory=dict)
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    sent: list[Any] = field(default_factory=list)
 
-    def request(self, method: str, url: str, params: Mapping[str, str] | None = None) -> Answer:
+    def request(self, method: str, url: str, params: Mapping[str, str] | None = None, body: Any = None) -> Answer:
         """Answer at once."""
         path = "/" + url.split("/", 3)[3]
         self.asked.append((method, path, dict(params or {})))
+        self.sent.append(body)
         answer = self.answers[path]
+        if callable(answer):
+            answer = answer(params or {})
         if isinstance(answer, Exception):
             raise answer
-        status, body = answer
-        return Answer(method, url, status, body if isinstance(body, str) else json.dumps(body))
+        status, said, *headers = answer
+        return Answer(method, url, status, said if isinstance(said, str) else json.dumps(said), *headers)
 
 
 def success(data: Any) -> tuple[int, Any]:
@@ -363,19 +373,25 @@ class PodmanHost:
 
     directory: Path
 
-    def add(self, name: str, status: str = "running", project: str = "", **mounts: tuple[Path, str]) -> None:
+    def add(
+        self, name: str, status: str = "running", project: str = "", writable: bool = True, **mounts: tuple[Path, str]
+    ) -> None:
         """Make a container; its mounts are host path and path inside, by volume; a bind mount has no name."""
         described = {
             "Name": name,
             "ImageName": "app:1.0",
             "State": {"Status": status},
             "Mounts": [
-                {"Name": volume, "Source": str(source), "Destination": inside}
+                {"Name": volume, "Source": str(source), "Destination": inside, "RW": writable}
                 for volume, (source, inside) in mounts.items()
             ],
             "Config": {"Labels": {"io.podman.compose.project": project} if project else {}},
         }
         (self.directory / f"{name}.container").write_text(json.dumps(described), "utf-8")
+
+    def put(self, kind: str, name: str, described: Mapping[str, Any]) -> None:
+        """Make a container, image, network, volume or pod that is described like this."""
+        (self.directory / f"{name}.{kind}").write_text(json.dumps(described), "utf-8")
 
     def status(self, name: str) -> str:
         """How a container is now."""

@@ -77,6 +77,39 @@ def test_a_directory_that_exists_is_left_alone(tmp_path: Path) -> None:
     assert tmp_path.stat().st_mode & 0o7777 == 0o711
 
 
+def test_a_file_gets_one_more_name(tmp_path: Path) -> None:
+    Effects().write(tmp_path / "m", b"words")
+
+    assert log_of(lambda effects: effects.link(tmp_path / "m", tmp_path / "n")) == [("link", "n")]
+    assert (tmp_path / "n").samefile(tmp_path / "m")
+
+
+def test_files_of_a_tree_get_the_same_names_in_another_and_what_is_refused_is_left(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for path in (source / "a", source / "deep/er/b", source / "taken", target / "taken"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(path), "utf-8")
+    linked: set[bytes] = set()
+
+    def link(effects: Effects) -> None:
+        linked.update(effects.link_files(source, target, [b"missing", b"taken", b"deep/er/b", b"a"]))
+
+    assert log_of(link) == [("links", "target"), ("links-begun", "target")]
+    assert linked == {b"deep/er/b", b"a"}
+    assert all((target / name).samefile(source / name) for name in ("deep/er/b", "a"))
+    assert (target / "taken").read_text("utf-8") == str(target / "taken")
+
+
+def test_a_file_has_exactly_its_mode_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        Effects().write(tmp_path / "m", b"words", 0o755)
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "m").stat().st_mode & 0o7777 == 0o755
+
+
 def test_a_file_is_durable_before_it_has_its_name(tmp_path: Path) -> None:
     announced = log_of(lambda effects: effects.write(tmp_path / "m", b"words"))
 

@@ -249,3 +249,23 @@ def test_a_visit_leaves_the_lease_as_it_was(backups: Backups, before: bool) -> N
         assert held(backups).run == RUN
 
     assert (backups.leases().current() is not None) is before
+
+
+def test_a_visit_leaves_the_lease_of_its_own_run_as_it_is(backups: Backups) -> None:
+    leases = backups.leases()
+    with leases.claimed(RUN, "restore", 900):
+        pass
+    with leases.visited(RUN, "before", list):
+        pass
+
+    lease = leases.current()
+    assert lease is not None
+    assert (lease.purpose, lease.seconds, lease.expires) == ("restore", 900, backups.now + 900)
+
+
+def test_a_visit_that_fails_leaves_no_lease(backups: Backups) -> None:
+    leases = backups.leases()
+    with pytest.raises(ZeroDivisionError), leases.visited(RUN, "timer", list):
+        raise ZeroDivisionError
+
+    assert leases.current() is None

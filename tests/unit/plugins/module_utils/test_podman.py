@@ -104,6 +104,24 @@ def test_a_path_is_used_under_all_its_names(podman_host: PodmanHost, tmp_path: P
         assert [one.name for one in Podman().using(tmp_path / name)] == ["data", "link", "link-sub"]
 
 
+def test_a_container_that_is_gone_is_told_as_removed(podman_host: PodmanHost) -> None:
+    podman_host.add("writer", "paused")
+
+    assert Podman().statuses(["writer", "gone"]) == {"writer": "paused", "gone": "removed"}
+
+
+def test_who_only_reads_uses_a_tree_unless_it_sees_the_whole_host(podman_host: PodmanHost, tmp_path: Path) -> None:
+    data = tmp_path / "host" / "data"
+    (data / "sub").mkdir(parents=True)
+    for kind in ("reader", "writer"):
+        for name, place in (("above", data.parent), ("at", data), ("below", data / "sub")):
+            podman_host.add(f"{kind}-{name}", writable=kind == "writer", mount=(place, "/in"))
+
+    writers = ["writer-above", "writer-at", "writer-below"]
+    assert [one.name for one in Podman().using(data)] == ["reader-at", "reader-below", *writers]
+    assert [one.name for one in Podman().using(data, writing=True)] == writers
+
+
 @pytest.mark.parametrize(
     ("status", "running", "at_rest"),
     [("running", True, False), ("exited", False, True), ("created", False, True), ("paused", False, False)],
@@ -126,3 +144,38 @@ def test_a_podman_that_says_less_is_named(add_program: AddProgram) -> None:
 
     with pytest.raises(CommandFailed, match=r"was expected to say 'ImageName', .* Podman 4 or later is needed"):
         Podman().container("a")
+
+
+def test_a_container_that_vanishes_meanwhile_is_left_out(podman_host: PodmanHost, add_program: AddProgram) -> None:
+    podman_host.add("a")
+    podman_host.add("b")
+    real = podman_host.directory.parent / "bin" / "podman"
+    program = real.rename(real.with_name("podman-real"))
+    add_program(
+        "podman", f"""[ "$2" != inspect ] || rm -f '{podman_host.directory}/b.container'\nexec '{program}' "$@"\n"""
+    )
+
+    assert [one["Name"] for one in Podman().described()] == ["a"]
+
+
+def test_a_container_that_cannot_be_described_is_not_left_out(add_program: AddProgram) -> None:
+    add_program("podman", """[ "$1" = ps ] && echo a && exit; echo 'Error: storage is damaged' >&2; exit 125\n""")
+
+    with pytest.raises(CommandFailed, match=r"expected to describe every container .* 'Error: storage is damaged'"):
+        Podman().described()
+
+
+def test_what_containers_need_is_read_by_name(podman_host: PodmanHost) -> None:
+    assert Podman().networks() == Podman().volumes() == Podman().pods() == Podman().images([]) == []
+    image = {"Id": "1f", "RepoTags": ["localhost/app:1.0"]}
+    needs = {"network": {"name": "n"}, "volume": {"Name": "v"}, "pod": {"Name": "p"}}
+    podman_host.put("image", "it", image)
+    for kind, one in needs.items():
+        podman_host.put(kind, "it", one)
+    podman = Podman()
+
+    assert (podman.networks(), podman.volumes(), podman.pods()) == ([{"name": "n"}], [{"Name": "v"}], [{"Name": "p"}])
+    assert podman.images({"1f"}) == [image]
+    assert podman.image_id("localhost/app:1.0") == "1f"
+    assert [podman.exists(kind, name) for kind, name in (("network", "n"), ("image", "1f"), ("pod", "v"))] == [1, 1, 0]
+    assert podman.version() == "4.3.1"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.flatnet.ops.plugins.module_utils.applications import Question
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
     AdminApiOff,
@@ -26,7 +27,6 @@ from ansible_collections.flatnet.ops.plugins.module_utils.prometheus_snapshot im
     SCRAPES,
     SERIES,
     PrometheusSnapshot,
-    Question,
     _remove_new,
 )
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Probe

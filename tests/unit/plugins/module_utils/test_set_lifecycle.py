@@ -30,7 +30,7 @@ from ansible_collections.flatnet.ops.plugins.module_utils.restore_journal import
     SWAPPING,
     Journal,
 )
-from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import DAY, Lifecycle, doomed
+from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import DAY, Held, Lifecycle, doomed
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Source
 from ansible_collections.flatnet.ops.plugins.module_utils.times import set_id
 
@@ -51,6 +51,7 @@ from tests.unit.plugins.module_utils.conftest import (
 pytestmark = pytest.mark.unit
 
 RUNS = [f"20261124T021458Z-backup-000{number}" for number in range(4)]
+WHOLE = Held(frozenset([NOTES]))
 WEEK = [f"202611{day}T021500Z" for day in range(20, 30)]
 TWICE = [f"202611{day}T{hour}1500Z" for day in range(20, 30) for hour in ("02", "14")]
 GAPS = ["20250101T021500Z", "20260301T021500Z", "20261120T021500Z", "20261124T021500Z"]
@@ -78,14 +79,47 @@ GAPS = ["20250101T021500Z", "20260301T021500Z", "20261120T021500Z", "20261124T02
     ],
 )
 def test_which_sets_go(there: list[str], bad: list[str], keep: int, gone: list[str]) -> None:
-    assert doomed(there, set(there) - set(bad), keep) == sorted(gone)
+    assert doomed(there, dict.fromkeys(set(there) - set(bad), WHOLE), keep) == sorted(gone)
+
+
+@pytest.mark.parametrize(
+    ("held", "gone"),
+    [
+        pytest.param([{"a", "b"}, {"a"}], [], id="the newest one lacks a source"),
+        pytest.param([{"a", "b"}, {"b"}, {"a"}], [0], id="the later ones together have every source"),
+        pytest.param([{"a"}, set()], [], id="the newest one holds nothing but by force"),
+        pytest.param([{"a"}, {"a", "b"}], [0], id="the newest one has more"),
+    ],
+)
+def test_a_set_stays_for_the_source_that_later_ones_of_its_day_lack(held: list[set[str]], gone: list[int]) -> None:
+    names = [f"20261124T0{number}0000Z" for number in range(len(held))]
+
+    good = {name: Held(frozenset("ab"), frozenset("ab") - by_right) for name, by_right in zip(names, held, strict=True)}
+    assert doomed(names, good, 7) == [names[number] for number in gone]
+
+
+def test_sets_of_some_sources_push_out_no_whole_one() -> None:
+    some = Held(frozenset(["prometheus"]), whole=False)
+
+    assert doomed(WEEK, {WEEK[0]: WHOLE, **dict.fromkeys(WEEK[1:], some)}, 2) == []
+    assert doomed(WEEK, {**dict.fromkeys(WEEK[:3], WHOLE), **dict.fromkeys(WEEK[3:], some)}, 2) == WEEK[:1]
+    assert doomed(WEEK, dict.fromkeys(WEEK, some), 2) == WEEK[:-2]
+
+
+def test_what_is_forced_each_day_pushes_out_no_set_that_holds_it_by_right() -> None:
+    forced = Held(frozenset([NOTES]), frozenset([NOTES]))
+
+    assert doomed(WEEK, {**dict.fromkeys(WEEK[:2], WHOLE), **dict.fromkeys(WEEK[2:], forced)}, 2) == [
+        WEEK[0],
+        *WEEK[2:-2],
+    ]
 
 
 def test_no_choice_of_damage_removes_what_has_to_stay() -> None:
     there = TWICE[:6]
     for keep, count in itertools.product((1, 2, 3, 7), range(len(there) + 1)):
         for good in itertools.combinations(there, count):
-            gone = set(doomed(there, good, keep))
+            gone = set(doomed(there, dict.fromkeys(good, WHOLE), keep))
             days = sorted({name[:8] for name in good})[-keep:]
             stay = {max(name for name in good if name.startswith(day)) for day in days}
             assert not gone & stay
@@ -186,7 +220,18 @@ def test_a_source_that_lost_too_much_does_not_enter(backups: Backups, now: Sourc
 
 def test_an_empty_source_does_not_enter_the_first_set_either(backups: Backups) -> None:
     backups.open()
-    backups.enter(a_source(files=0, bytes=0))
+    backups.enter(a_source("prometheus", files=0, bytes=0))
+
+    with pytest.raises(SourceRefused, match="is empty"):
+        backups.commit("prometheus")
+
+
+def test_a_volume_may_be_empty_until_something_was_written(backups: Backups) -> None:
+    empty = a_source(files=0, bytes=0)
+    for source in (empty, empty, a_source()):
+        backups.back_up(source)
+    backups.open()
+    backups.enter(empty)
 
     with pytest.raises(SourceRefused, match="is empty"):
         backups.commit()
@@ -777,3 +822,74 @@ def test_of_two_processes_at_once_one_opens_a_set(backups: Backups) -> None:
 
     (opening,) = [sets.load_opening(backups.area().partial(name)) for name in backups.area().partials()]
     assert {opening.run} == set(RUNS) - refused
+
+
+def test_a_run_may_hold_the_lease_without_a_set(backups: Backups) -> None:
+    half = grow(backups.area().partial(backups.id(days=-9)), {"volumes/a": b"half"})
+    recovered = backups.lifecycle().hold(RUN, "drill")
+
+    assert (recovered, half.exists()) == ([f"removed: {half}"], False)
+    with pytest.raises(LeaseHeld, match=r"\(drill on "):
+        backups.open(OTHER_RUN)
+    assert backups.lifecycle().abort(RUN) is None
+    assert backups.open(OTHER_RUN).run == OTHER_RUN
+
+
+def test_a_source_that_has_vanished_is_missed_until_it_is_forced(backups: Backups) -> None:
+    app, notes = a_source("volumes/app"), a_source(NOTES)
+    first = backups.back_up(app, notes)
+    backups.open()
+    backups.enter(notes)
+    lifecycle = backups.lifecycle()
+
+    with pytest.raises(
+        SourceRefused, match=rf"source volumes/app was expected as in set {first}, .*force.*volumes/app"
+    ):
+        lifecycle.commit(RUN, [NOTES], 50, (), ["volumes"])
+    lifecycle.commit(RUN, [NOTES], 50, ["volumes/app"], ["volumes"])
+    backups.now += DAY
+    backups.open()
+    backups.enter(notes)
+    assert set(lifecycle.commit(RUN, [NOTES], 50, (), ["volumes"]).sources) == {NOTES}
+
+
+def test_only_the_kinds_that_are_saved_may_miss_something(backups: Backups) -> None:
+    backups.back_up(a_source("volumes/app"), a_source(NOTES))
+    backups.open(purpose=sets.PARTLY)
+    backups.enter(a_source("prometheus"))
+    backups.commit("prometheus")
+    backups.now += DAY
+    backups.open()
+    backups.enter(a_source("prometheus"))
+    lifecycle = backups.lifecycle()
+
+    with pytest.raises(SourceRefused, match="source volumes/app was expected"):
+        lifecycle.commit(RUN, ["prometheus"], 50, (), ["volumes"])
+    assert set(lifecycle.commit(RUN, ["prometheus"], 50, ()).sources) == {"prometheus"}
+
+
+def test_a_run_that_prunes_keeps_the_set_that_it_has_open(backups: Backups) -> None:
+    opened = backups.open()
+    backups.lifecycle().prune(RUN, "backup", 7)
+
+    assert backups.area().partials() == [opened.id]
+
+
+def test_a_set_that_was_forced_does_not_push_out_the_good_one_of_its_day(backups: Backups) -> None:
+    good = backups.back_up(a_source(files=100))
+    backups.now -= DAY - 3600
+    backups.open()
+    backups.enter(a_source(files=1))
+    forced = backups.commit(forced=(NOTES,)).id
+
+    assert backups.lifecycle().doomed(7) == []
+    assert backups.area().ids() == [good, forced]
+
+
+def test_a_site_without_volumes_misses_none_of_those_that_it_had(backups: Backups) -> None:
+    backups.back_up(a_source(NOTES), a_source("prometheus"))
+    for force in ([NOTES], []):
+        backups.open()
+        backups.enter(a_source("prometheus"))
+        backups.lifecycle().commit(RUN, ["prometheus"], 50, force, ["volumes"])
+        backups.now += DAY

@@ -92,6 +92,16 @@ def test_a_set_is_found_by_name_and_the_newest_as_latest(backups: Backups) -> No
     assert backups.area().find("latest") == LATER
 
 
+def test_a_set_of_some_sources_is_the_latest_only_where_there_is_no_other(backups: Backups) -> None:
+    backups.plant(LATER, purpose=sets.PARTLY)
+    assert backups.area().find("latest") == LATER
+    backups.plant(ID)
+
+    assert backups.area().find("latest") == ID
+    (backups.area().path(ID) / sets.MANIFEST).write_text("{")
+    assert backups.area().find("latest") == ID
+
+
 @pytest.mark.parametrize("wanted", ["latest", "../etc", f"{ID}.set-aside", "20261126T021500Z"])
 def test_a_set_that_is_not_there_is_named_with_those_that_are(backups: Backups, wanted: str) -> None:
     with pytest.raises(NoSuchSet, match="which holds no set"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from ansible_collections.flatnet.ops.plugins.module_utils.times import from_set_id, iso, set_id
+from ansible_collections.flatnet.ops.plugins.module_utils.times import from_iso, from_set_id, iso, set_id
 
 pytestmark = pytest.mark.unit
 
@@ -27,6 +27,8 @@ def test_time_is_utc() -> None:
     assert iso(MOMENT) == "2026-11-24T02:15:00Z"
     assert set_id(MOMENT) == "20261124T021500Z"
     assert from_set_id("20261124T021500Z") == 1795486500.0
+    assert from_iso("2026-11-24T02:15:00.900Z") == MOMENT
+    assert from_iso("2026-11-24T11:15:00+09:00") == 1795486500.0
 
 
 @pytest.mark.parametrize("name", ["20261124T021500", "20261324T021500Z", "20261124T021500Z.set-aside", "latest"])

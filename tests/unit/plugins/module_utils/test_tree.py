@@ -68,6 +68,13 @@ def test_a_scan_sees_every_name_and_follows_nothing(varied: Path) -> None:
     }
 
 
+def test_a_scan_leaves_out_names_directly_below_the_root_alone(varied: Path) -> None:
+    grow(varied, {"deep/empty": b"", "not\udcffutf8/below": b""})
+
+    left_out = {b"empty", b"not\xffutf8", b"not\xffutf8/below"}
+    assert set(tree.scan(varied, ["empty", "not\udcffutf8", "er"])) == set(tree.scan(varied)) - left_out
+
+
 @contextmanager
 def vanishing(path: Path, call: str, nth: int) -> Iterator[None]:
     """Let a directory vanish just before the so many-th call of this function."""
@@ -190,6 +197,12 @@ def test_names_come_with_the_directories_above_them() -> None:
     assert tree.with_parents([]) == {b"."}
 
 
+def test_a_file_is_known_with_all_its_names(varied: Path) -> None:
+    names = sorted(map(sorted, tree.names_of_files(tree.scan(varied)).values()))
+
+    assert names == [[b"deep/er/file"], [b"empty"], [b"file", b"same"]]
+
+
 @pytest.mark.parametrize(
     ("change", "different"),
     [
@@ -293,6 +306,14 @@ def test_a_big_file_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(data)
 
     assert tree.sha256(os.fsencode(tmp_path / "big")) == hashlib.sha256(data).hexdigest()
+
+
+def test_a_tree_of_which_every_core_reads_a_share_has_every_sum(tmp_path: Path) -> None:
+    contents = {f"{number:02}": bytes([number]) * (1 << 21) for number in range(16)}
+    listing = tree.list_tree(grow(tmp_path / "great", contents), {})
+
+    sums = {name: item.sha256 for name, item in listing.items() if item.type == "file"}
+    assert sums == {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
 def test_a_tree_in_numbers_counts_a_file_with_two_names_once(varied: Path) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.flatnet.ops.plugins.module_utils import sets
+from ansible_collections.flatnet.ops.plugins.module_utils.applications import Asked, Examined, Question
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
     CommandFailed,
@@ -23,8 +25,8 @@ from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
     UsageError,
 )
 from ansible_collections.flatnet.ops.plugins.module_utils.podman import Podman
-from ansible_collections.flatnet.ops.plugins.module_utils.sets import Source
-from ansible_collections.flatnet.ops.plugins.module_utils.tree_backup import TreeBackup, TreeSource
+from ansible_collections.flatnet.ops.plugins.module_utils.sets import Probe, Source
+from ansible_collections.flatnet.ops.plugins.module_utils.tree_backup import Command, TreeBackup, TreeSource
 
 from tests.unit.plugins.module_utils.conftest import (
     NOTES,
@@ -118,7 +120,7 @@ def test_a_container_that_was_named_must_be_there(backups: Backups) -> None:
 @pytest.mark.parametrize(
     ("volume_name", "path", "words"),
     [
-        ("lost", None, r"volume 'lost' was expected on this host as source volumes/notes, and is not there"),
+        ("lost", None, r"volume lost was expected on this host as source volumes/notes, and is not there"),
         (None, "/no/such/directory", "directory /no/such/directory was expected .*the earlier sets are untouched"),
         (None, "/proc/version", "directory /proc/version was expected"),
     ],
@@ -135,7 +137,7 @@ def test_a_directory_is_found_behind_a_link(backups: Backups, volume: Path, tmp_
     (tmp_path / "link").symlink_to(volume)
     source = save(backups, backup(backups, "hot", path=tmp_path / "link"))
 
-    assert (source.origin, source.files) == (str(volume), 2)
+    assert (source.origin, source.files) == (str(tmp_path / "link"), 2)
     assert backup(backups, "paused", path=tmp_path / "link").running() == ["reader", "writer"]
 
 
@@ -253,3 +255,125 @@ def test_a_second_set_shares_what_did_not_change(backups: Backups, volume: Path)
 
     assert (source.linked_files, source.linked_bytes) == (1, 4)
     assert (backups.area().path(first_set) / NOTES / "journal").read_bytes() == b"words"
+
+
+def around(
+    backups: Backups, volume: Path, before: str | None, after: str | None, watch: Watch | None = None
+) -> TreeBackup:
+    """What saves the volume, with commands of the operator's own."""
+    made = [Command(("sh", "-c", words), None, 5) if words else None for words in (before, after)]
+    source = TreeSource(NOTES, None, "notes", "hot", None, 3600, before=made[0], after=made[1])
+    assert volume.is_dir()
+    return TreeBackup(Effects(watch), Podman(), source, backups.undo)
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_command_before_the_copy_is_in_it_and_one_after_it_is_not(backups: Backups, volume: Path) -> None:
+    save(backups, around(backups, volume, f"echo dump > {volume}/dump", f"rm {volume}/dump; echo > {volume}/after"))
+
+    held = backups.area().partial(backups.area().partials()[0]) / NOTES
+    assert ((held / "dump").read_text(), (held / "after").exists()) == ("dump\n", False)
+    assert ((volume / "dump").exists(), (volume / "after").exists()) == (False, True)
+    expect_no_guard(backups.undo)
+
+
+@pytest.mark.usefixtures("systemd_run")
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [("echo locked >&2; exit 3", "ended with 3, expected 0: locked"), ("sleep 60", "ended with 124, expected 0")],
+)
+def test_a_command_that_fails_or_takes_too_long_copies_nothing_and_is_undone(
+    backups: Backups, volume: Path, monkeypatch: pytest.MonkeyPatch, before: str, words: str
+) -> None:
+    source = around(backups, volume, before, f"touch {volume}/after")
+    monkeypatch.setattr(Command, "line", lambda self: ["timeout", "1", *self.argv])
+    with pytest.raises(CommandFailed, match=words):
+        save(backups, source)
+
+    assert entered(backups) == set()
+    assert (volume / "after").exists()
+    expect_no_guard(backups.undo)
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_the_command_after_is_run_also_if_the_copy_is_killed(backups: Backups, volume: Path) -> None:
+    def kill(effect: Effect) -> None:
+        if effect.kind == "run" and effect.target.startswith("cp "):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    backups.open()
+
+    def work() -> None:
+        with backups.lifecycle().filling(RUN) as filling:
+            around(backups, volume, None, f"touch {volume}/after", kill).save(filling)
+
+    in_another_process(work)
+    until((volume / "after").exists)
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_command_after_that_fails_fails_the_copy_and_no_later_run(backups: Backups, volume: Path) -> None:
+    with pytest.raises(CommandFailed, match="ended with 3, expected 0: gone"):
+        save(backups, around(backups, volume, None, "echo gone >&2; exit 3"))
+
+    assert entered(backups) == set()
+    expect_no_guard(backups.undo)
+
+
+def test_the_promise_of_a_command_waits_for_its_container() -> None:
+    command = Command(("rm", "a dump"), "db", 300)
+
+    waits = "timeout 300 podman wait --condition=running db"
+    runs = "timeout --kill-after=10 300 podman exec db rm 'a dump'"
+    assert command.promise() == f"after() {{ {waits} && {runs}; }}\nafter || after || :"
+
+
+def test_a_command_is_ended_after_its_time_and_may_run_in_a_container() -> None:
+    command = Command(("pg_dump", "notes"), "db", 300)
+
+    assert command.line() == ["timeout", "--kill-after=10", "300", "podman", "exec", "db", "pg_dump", "notes"]
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_directory_of_a_container_is_found_by_its_mounts(backups: Backups, volume: Path) -> None:
+    source = TreeSource(NOTES, Path("/srv"), None, "paused", None, 3600, container="writer")
+    tree_backup = TreeBackup(Effects(), Podman(), source, backups.undo)
+
+    assert tree_backup.directory() == volume
+    saved = save(backups, tree_backup)
+    assert saved.place == {"container": "writer", "path": "/srv"}
+    assert (saved.origin, saved.containers) == ("/srv in container writer", ("reader", "writer"))
+
+
+class Notebook:
+    """An application that answers what it is told to."""
+
+    kind = "loki"
+    url = "http://127.0.0.1:3100"
+
+    def __init__(self, asked: list[str]) -> None:
+        self._asked = asked
+
+    def examine(self, questions: Sequence[Question]) -> Examined:
+        """Note when it was asked."""
+        self._asked.append("asked")
+        return Examined((Probe("lines", 1.0, "2"),), {"schema": "v13"}, {"loki": f"3.{len(questions)}"})
+
+    def ask(self, probes: Sequence[Probe], facts: Mapping[str, Any]) -> list[Asked]:
+        """Never."""
+        raise NotImplementedError
+
+
+@pytest.mark.usefixtures("volume")
+def test_an_application_is_asked_before_its_data_is_copied(backups: Backups) -> None:
+    order: list[str] = []
+    effects = Effects(lambda effect: order.append(effect.target[:3]) if effect.kind == "run" else None)
+    source = TreeSource("loki", None, "notes", "hot", None, 3600)
+    saved = save(
+        backups,
+        TreeBackup(effects, Podman(), source, backups.undo, Notebook(order), [Question("lines", None)]),
+    )
+
+    assert (saved.kind, saved.software, saved.facts) == ("loki", {"loki": "3.1"}, {"schema": "v13"})
+    assert saved.probes == (Probe("lines", 1.0, "2"),)
+    assert order.index("asked") < order.index("cp ")

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import pytest
 from ansible_collections.flatnet.ops.plugins.module_utils import tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, CopyFailed, DiskFull
-from ansible_collections.flatnet.ops.plugins.module_utils.tree_copy import MARGIN, Copied, Previous, TreeCopy
+from ansible_collections.flatnet.ops.plugins.module_utils.tree_copy import MANY, MARGIN, Copied, Previous, TreeCopy
 
 from tests.unit.plugins.module_utils.conftest import (
     UNPRIVILEGED,
@@ -28,6 +29,7 @@ from tests.unit.plugins.module_utils.conftest import (
     commands_on,
     grow,
     in_another_process,
+    in_secret,
     next_tick,
     rewrite,
     until,
@@ -650,3 +652,179 @@ def test_a_copy_ends_with_its_run(origin: Path, tmp_path: Path, add_program: Add
     process.join()
 
     until(lambda: not commands_on(followed))
+
+
+def without(origin: Path, *names: str) -> dict[str, tuple[object, ...]]:
+    """What a copy has to keep of a tree, without these names directly below it."""
+    return {path: kept for path, kept in content(origin).items() if path.partition("/")[0] not in names}
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("linked", [True, False])
+@pytest.mark.parametrize("exclude", [(), (ODD[0], "empty", "*", "\udcff d"), ("[x]", "none")])
+def test_names_that_are_left_out_are_in_no_copy(
+    origin: Path, tmp_path: Path, exclude: tuple[str, ...], linked: bool, live: bool
+) -> None:
+    origin.chmod(0o711)
+    grow(origin, {f"-dash d/{name}": b"not directly below" for name in exclude})
+    previous = earlier(origin)[0] if linked else None
+    copy = TreeCopy(Effects(), origin, tmp_path / "copy", previous, exclude)
+    copied = copy.take_live(rest()) if live else copy.take_resting()
+
+    assert content(tmp_path / "copy") == without(origin, *exclude)
+    assert {name: item.identity() for name, item in copied.listing.items()} == without(origin, *exclude)
+    assert (tmp_path / "copy").stat().st_mode & 0o7777 == 0o711
+    assert copied.changed_while_copied == 0
+
+
+def test_what_is_left_out_may_change_at_any_time(origin: Path, tmp_path: Path) -> None:
+    @contextmanager
+    def rest_after_changes() -> Iterator[None]:
+        rewrite(origin / "cache/file")
+        grow(origin, {"cache/new": b"new", "late cache/new": b"new", "journal 2": b"new"})
+        yield
+
+    grow(origin, {"cache/file": b"words"})
+    copy = TreeCopy(Effects(), origin, tmp_path / "copy", exclude=["cache", "late cache"])
+    copy.take_live(rest_after_changes())
+
+    assert content(tmp_path / "copy") == without(origin, "cache", "late cache")
+
+
+@pytest.mark.parametrize("names", [0, MANY + 1])
+def test_however_many_names_are_not_left_out_is_no_matter(tmp_path: Path, names: int) -> None:
+    origin = grow(tmp_path / "origin", {"cache": b"words", **{str(number): b"" for number in range(names)}})
+    TreeCopy(Effects(), origin, tmp_path / "copy", exclude=["cache"]).take_resting()
+
+    assert content(tmp_path / "copy") == without(origin, "cache")
+
+
+@pytest.mark.parametrize("touched_counts", [True, False])
+def test_names_of_one_file_are_shared_together_or_not_at_all(
+    origin: Path, tmp_path: Path, touched_counts: bool
+) -> None:
+    for name in ("one", "two", "part"):
+        grow(origin, {name: b"same words"})
+        os.utime(origin / name, ns=(0, 1234567891))
+    (origin / "parted").hardlink_to(origin / "part")
+    next_tick()
+    previous, _set = earlier(origin)
+    for name, kept in (("two", "one"), ("parted", "part")):
+        (origin / name).unlink()
+        shutil.copy2(origin / kept, origin / name)
+    (origin / "two").unlink()
+    (origin / "two").hardlink_to(origin / "one")
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting(touched_counts)
+
+    assert content(tmp_path / "copy") == content(origin)
+    assert {name: item.identity() for name, item in copied.listing.items()} == content(origin)
+    assert not shared(tmp_path / "copy", previous.path) & {"one", "two", "part", "parted"}
+    assert {"journal", "same"} <= shared(tmp_path / "copy", previous.path)
+
+
+@pytest.mark.parametrize("touched_counts", [True, False])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda copy: (copy / "other").chmod(0o666),
+        lambda copy: os.utime(copy / "other", ns=(0, 5)),
+        lambda copy: in_secret(copy, lambda path: (path / "other").unlink()),
+        lambda copy: set_attribute(copy / "other"),
+    ],
+)
+def test_a_file_that_is_not_as_the_earlier_copy_had_it_is_copied_afresh(
+    origin: Path, tmp_path: Path, touched_counts: bool, spoil: Callable[[Path], object]
+) -> None:
+    previous, _set = earlier(origin)
+    spoil(previous.path)
+    TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting(touched_counts)
+
+    assert content(tmp_path / "copy") == content(origin)
+
+
+def test_an_attribute_under_the_same_size_and_time_is_not_shared_away(origin: Path, tmp_path: Path) -> None:
+    previous, _set = earlier(origin)
+    set_attribute(origin / "other")
+    TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting(touched_counts=False)
+
+    assert content(tmp_path / "copy") == content(origin)
+
+
+def test_an_earlier_copy_on_another_disk_is_no_failure(origin: Path, tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        if os.stat(elsewhere).st_dev == tmp_path.stat().st_dev:
+            pytest.skip(f"{elsewhere} and {tmp_path} are on one file system")
+        earlier_copy = TreeCopy(Effects(), origin, Path(elsewhere) / "earlier").take_resting()
+        previous = Previous(Path(elsewhere) / "earlier", earlier_copy.listing)
+        copied = TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_resting()
+
+    assert content(tmp_path / "copy") == content(origin)
+    assert (copied.linked_files, copied.linked_bytes) == (0, 0)
+
+
+def test_what_changes_after_it_was_linked_is_read_again(origin: Path, tmp_path: Path) -> None:
+    @contextmanager
+    def rest_after_changes() -> Iterator[None]:
+        rewrite(origin / "journal")
+        yield
+
+    previous, first = earlier(origin)
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy", previous).take_live(rest_after_changes())
+
+    assert {name: item.identity() for name, item in copied.listing.items()} == content(origin)
+    assert copied.linked_files == tree.totals(first.listing).files - 2
+
+
+def test_a_directory_that_becomes_a_link_to_another_does_not_bring_its_files(origin: Path, tmp_path: Path) -> None:
+    @contextmanager
+    def rest_after_changes() -> Iterator[None]:
+        (origin / "was").rename(origin / "is")
+        (origin / "was").symlink_to("is")
+        yield
+
+    grow(origin, {"was/file": b"words"})
+    TreeCopy(Effects(), origin, tmp_path / "copy").take_live(rest_after_changes())
+
+    assert content(tmp_path / "copy") == content(origin)
+
+
+def test_names_that_vanish_before_find_gets_there_do_not_hide_others(
+    origin: Path, tmp_path: Path, add_program: AddProgram
+) -> None:
+    # The real find ends so where a name that it has read is gone; here it misses all the others as well.
+    add_program("find", "echo \"find: 'x': No such file or directory\" >&2; exit 1\n")
+
+    @contextmanager
+    def rest_after_changes() -> Iterator[None]:
+        rewrite(origin / "journal")
+        (origin / "other").unlink()
+        grow(origin, {"new": b"new"})
+        yield
+
+    TreeCopy(Effects(), origin, tmp_path / "copy").take_live(rest_after_changes())
+
+    assert content(tmp_path / "copy") == content(origin)
+
+
+def test_what_is_read_while_the_rest_is_copied_is_what_lies_there_at_the_end(
+    origin: Path, tmp_path: Path, add_program: AddProgram
+) -> None:
+    if os.statvfs(tmp_path).f_flag & os.ST_NOATIME:
+        pytest.skip(f"the file system of {tmp_path} does not say when a file was read")
+    copy = tmp_path / "copy"
+    read = tmp_path / "read"
+    # Waits until somebody has read a file of the copy, then spoils it as a bad disk does.
+    script = f"""'{shutil.which("cp")}' "$@"
+touch -a -d '1 day ago' '{copy}/other'
+before=$(stat -c %X '{copy}/other')
+until [ "$(stat -c %X '{copy}/other')" != "$before" ]; do sleep 0.05; done
+touch '{read}'
+printf 'OTHER WORDS' >'{copy}/other'
+touch -r '{origin}/other' '{copy}/other'
+"""
+    add_program("cp", script)
+    copied = TreeCopy(Effects(), origin, copy).take_resting()
+
+    assert read.exists()
+    assert copied.listing["other"].sha256 == tree.sha256(os.fsencode(copy / "other"))
+    assert copied.listing["journal"].sha256 == tree.sha256(os.fsencode(origin / "journal"))

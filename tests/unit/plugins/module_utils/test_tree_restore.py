@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.flatnet.ops.plugins.module_utils import sets, tree, tree_copy
@@ -76,7 +80,7 @@ class Site:
     def restore(self, run: str = RUN, effects: Effects | None = None) -> TreeRestore:
         """The restore of one run."""
         effects = effects or Effects()
-        return TreeRestore(effects, Podman(), self.backups.journals(effects), run, NOTES)
+        return TreeRestore(effects, Podman(), self.backups.journals(effects), run, NOTES, self.backups.root)
 
     def stage(self, run: str = RUN, effects: Effects | None = None) -> Staged:
         """Stage the set's source beside the target; the set of what is replaced is open, whichever run asks."""
@@ -216,7 +220,6 @@ def test_without_room_for_what_is_replaced_nothing_is_staged(site: Site, monkeyp
             "writer",
             "a mount of container writer was expected to cover /elsewhere, the target of volumes",
         ),
-        ("srv", None, "writer", "a mount of container writer was expected to cover srv"),
     ],
 )
 def test_a_target_that_is_nowhere_is_refused(
@@ -493,3 +496,114 @@ def test_what_a_dead_run_left_is_put_right_before_staging(site: Site, phase: str
     assert beside(site) == {"flatnet-staged": SAVED}
     assert [(journal.run, journal.phase) for journal in site.journals.all()] == [(OTHER_RUN, STAGED)]
     assert site.podman_host.status("writer") == "running"
+
+
+def relist(site: Site, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Let a set's listing say something else of one name."""
+    path = sets.listing_path(site.backups.area().path(site.set_id), NOTES)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line["path"] == name:
+            change(line)
+    path.chmod(0o600)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../passwd", "deep/../../passwd", "deep//er", "./journal", ""])
+def test_a_listing_whose_names_lead_elsewhere_is_refused(site: Site, name: str) -> None:
+    relist(site, "journal", lambda line: line.update(path=name))
+
+    with pytest.raises(SetDamaged, match="leads out of the source"):
+        site.stage()
+    assert (beside(site), files(site.target)) == ({}, PRESENT)
+
+
+@pytest.mark.parametrize("part", [NOTES, NOTES.partition("/")[0]])
+def test_a_source_that_is_a_link_is_refused(site: Site, part: str, tmp_path: Path) -> None:
+    place = site.backups.area().path(site.set_id) / part
+    place.rename(tmp_path / "moved")
+    place.symlink_to(tmp_path / "moved")
+
+    with pytest.raises(SetDamaged, match="was expected to hold the files"):
+        site.stage()
+    assert beside(site) == {}
+
+
+@pytest.mark.parametrize("kind", ["block-device", "character-device"])
+def test_a_device_file_is_refused_unless_it_is_asked_for(site: Site, kind: str) -> None:
+    relist(site, "journal", lambda line: line.update(type=kind, sha256=None))
+
+    with pytest.raises(SetDamaged, match=f"journal is a {kind.replace('-', ' ')}.*flatnet_restore_devices"):
+        site.stage()
+    with pytest.raises(SetDamaged, match=f"journal has type file, expected {kind}"), site.filling() as filling:
+        site.restore().stage(site.backups.area(), site.set_id, site.target, filling, devices=True)
+
+
+@pytest.mark.parametrize(("name", "refused"), [("stack", True), ("gateway", True), ("cni/bin", True), (NOTES, False)])
+def test_a_program_that_runs_as_its_owner_is_no_configuration(backups: Backups, name: str, refused: bool) -> None:
+    backups.open()
+    backups.save(name, {"plain": b"1"})
+    made = backups.commit(name).id
+    copy = backups.area().path(made) / name
+    in_secret(copy, lambda data: (data / "plain").chmod(0o4755))
+    listing = sets.listing_path(backups.area().path(made), name)
+    listing.chmod(0o600)
+    listing.write_bytes(tree.dump(tree.list_tree(copy, {})))
+    backups.open(RUN, "before-restore")
+    restore = TreeRestore(Effects(), Podman(), backups.journals(), RUN, name, backups.root)
+    with backups.lifecycle("before-restore").filling(RUN) as filling:
+        if refused:
+            with pytest.raises(SetDamaged, match="plain is a set-user-ID or set-group-ID program"):
+                restore.stage(backups.area(), made, backups.base / "target", filling)
+        else:
+            assert restore.stage(backups.area(), made, backups.base / "target", filling).files == 1
+
+
+@pytest.mark.parametrize("path", ["srv", "/srv/../etc"])
+def test_a_path_that_is_not_plain_is_no_target(site: Site, path: str) -> None:
+    with pytest.raises(UsageError, match="an absolute path was expected"):
+        site.restore().target(Path(path), None, None)
+
+
+def test_a_mount_point_cannot_be_swapped(site: Site) -> None:
+    with pytest.raises(UsageError, match="and it is a mount point"):
+        site.restore().target(Path("/proc"), None, None)
+
+
+@pytest.mark.parametrize("place", ["", "20261124T021500Z", ".."])
+def test_nothing_is_restored_over_the_backups(site: Site, place: str) -> None:
+    path = Path(os.path.normpath(site.backups.root / place))
+
+    with pytest.raises(UsageError, match="another directory than the backups' and our own"):
+        site.restore().target(path, None, None)
+
+
+def test_a_directory_that_no_container_mounts_is_not_taken_from_the_set(site: Site, tmp_path: Path) -> None:
+    site.restore().check_used(site.target)
+    with pytest.raises(UsageError, match="a container of this host was expected to mount"):
+        site.restore().check_used(grow(tmp_path / "other", {"a": b"1"}))
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_who_was_started_on_the_restored_tree_is_stopped_when_it_goes(site: Site) -> None:
+    site.stage()
+    site.restore().swap()
+    subprocess.run(["podman", "start", "idle"], check=True)
+    site.restore().undo()
+
+    assert {name: site.podman_host.status(name) for name in ("writer", "idle")} == {
+        "writer": "running",
+        "idle": "exited",
+    }
+    assert files(site.target) == PRESENT
+
+
+@pytest.mark.usefixtures("systemd_run")
+def test_a_target_that_was_made_for_a_restore_goes_with_it(site: Site, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "deep"
+    with site.filling() as filling:
+        site.restore().stage(site.backups.area(), site.set_id, target, filling)
+    assert target.is_dir()
+    site.restore().undo()
+
+    assert not target.exists()

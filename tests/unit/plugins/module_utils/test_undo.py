@@ -207,12 +207,13 @@ def test_a_script_can_be_run_by_hand(base: Path, tmp_path: Path, add_program: Ad
 
 
 def test_what_a_reboot_left_is_undone(base: Path, tmp_path: Path) -> None:
-    grow(base / "stopped-1", {"undo.sh": promise(tmp_path / "first").encode()})
+    grow(base / "command-1", {"undo.sh": promise(tmp_path / "first").encode()})
     grow(base / "paused-2", {"undo.sh": promise(tmp_path / "second").encode()})
     grow(base / "restore-3", {})
     (base / "a file").touch()
+    os.utime(base / "command-1", (1, 1))
 
-    assert undo_leftovers(Effects(), base) == ["paused-2", "stopped-1"]
+    assert undo_leftovers(Effects(), base) == ["paused-2", "command-1"]
     assert [(tmp_path / name).exists() for name in ("first", "second")] == [True, True]
     assert [path.name for path in base.iterdir()] == ["a file"]
 

@@ -64,7 +64,8 @@ def test_a_host_survives_its_file() -> None:
 
 
 def test_json_says_what_its_documentation_shows() -> None:
-    report = judge(runs.DRILL, [runs.drill()], ["wsl2", "wsl3"]).dump()
+    beside = runs.drill(steps=(runs.verified(), runs.beside()))
+    report = judge(runs.DRILL, [beside], ["wsl2", "wsl3"]).dump()
     shown = example(FORMATS / "report.md")
 
     assert list(report) == list(shown)

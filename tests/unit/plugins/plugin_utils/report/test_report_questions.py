@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Step
-from ansible_collections.flatnet.ops.plugins.plugin_utils.report.questions import ask
+from ansible_collections.flatnet.ops.plugins.plugin_utils.report.questions import ask, set_of
 
 from tests.report import runs
 
@@ -26,8 +27,9 @@ def answers(*steps: Step) -> dict[str, str | float]:
 
 
 def test_a_whole_drill_answers_in_numbers() -> None:
-    restorable, duration, whole = ask([runs.drill()])
+    restorable, duration, whole, *restore_test = ask([runs.drill()])
 
+    assert [one.answer for one in restore_test] == ["absent", "absent", "absent"]
     assert (restorable.answer, duration.answer, whole.answer) == ("yes", 22.5, "yes")
     assert restorable.evidence["wsl2"] == {
         "sources": ["prometheus", "volumes/app_notes_data"],
@@ -75,7 +77,7 @@ def test_a_killed_drill_leaves_questions_open(until: int) -> None:
 
 
 def test_nothing_is_unknown() -> None:
-    assert answers() == {"restorable": "unknown", "duration": "unknown", "whole": "unknown"}
+    assert set(answers().values()) == {"unknown"}
 
 
 def test_damage_is_a_no() -> None:
@@ -127,6 +129,96 @@ def test_the_worst_host_answers_for_all() -> None:
     one_open = ask([runs.drill(), runs.drill("wsl3", steps=WHOLE[:5])])
     silent = ask([runs.drill()], missing=["wsl3"])
 
-    assert [one.answer for one in both] == ["yes", 29.5, "yes"]
-    assert [one.answer for one in one_open] == ["unknown", "unknown", "unknown"]
-    assert [one.answer for one in silent] == ["unknown", "unknown", "unknown"]
+    assert [one.answer for one in both[:3]] == ["yes", 29.5, "yes"]
+    assert [one.answer for one in one_open[:3]] == ["unknown", "unknown", "unknown"]
+    assert [one.answer for one in silent[:3]] == ["unknown", "unknown", "unknown"]
+
+
+def test_logs_are_searched_where_loki_was_asked() -> None:
+    asked = replace(runs.answered(), step="loki", numbers={"asked": 2, "same": 2, "different": 0})
+    other = replace(asked, numbers={"asked": 2, "same": 1, "different": 1})
+
+    assert answers(*WHOLE, asked)["logs"] == "yes"
+    assert answers(*WHOLE, other)["logs"] == "no"
+    assert answers(*WHOLE, replace(asked, status="failed", numbers={}))["logs"] == "no"
+
+
+def test_a_drill_beside_the_site_answers_all_questions() -> None:
+    found = ask([runs.drill(steps=(runs.verified(), runs.beside()))])
+
+    assert {one.id: one.answer for one in found} == {
+        "restorable": "yes",
+        "duration": 20.0,
+        "whole": "yes",
+        "gateway": "yes",
+        "dashboards": "absent",
+        "logs": "yes",
+    }
+    assert {one.id: one.evidence["wsl2"] for one in found} == {
+        "restorable": {
+            "sources": ["gateway", "prometheus", "loki", "volumes/app_notes_data"],
+            "files": 200,
+            "bytes": 315621376,
+            "containers": 6,
+        },
+        "duration": {"from": "2026-11-24T02:15:05.000Z", "to": "2026-11-24T02:15:25.000Z"},
+        "whole": {"files": 200, "verified": 200, "asked": 11, "same": 11, "different": 0},
+        "gateway": {"routes_good": 2, "routes_windows": 1, "seconds": 1.5},
+        "dashboards": {},
+        "logs": {"asked": 4, "same": 4, "lines": 5, "seconds": 0.25},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "question"),
+    [
+        ({"answers": {"gateway": "no"}}, "gateway"),
+        ({"answers": {"logs": "no"}}, "logs"),
+        ({"not_running": {"app": "exited"}}, "restorable"),
+        ({"numbers": {"containers": 0}}, "restorable"),
+        ({"silent": {"loki": "did not answer"}}, "whole"),
+        ({"numbers": {"same": 10, "different": 1}}, "whole"),
+        ({"numbers": {"asked": 0, "same": 0}}, "whole"),
+        ({"numbers": {"verified": 199}}, "whole"),
+        ({"numbers": {"files": 0, "verified": 0}}, "whole"),
+    ],
+)
+def test_what_a_drill_beside_the_site_has_not_proved_is_a_no(given: dict[str, Any], question: str) -> None:
+    found = answers(runs.verified(), runs.beside(**given))
+
+    assert [name for name, answer in found.items() if answer == "no"] == [question]
+
+
+def test_a_damaged_set_proves_nothing_beside_the_site() -> None:
+    found = answers(runs.verified(damaged=1), runs.beside())
+
+    assert (found["restorable"], found["whole"]) == ("no", "no")
+
+
+def test_a_set_that_nobody_verified_proves_nothing_beside_the_site() -> None:
+    found = answers(runs.beside())
+
+    assert (found["restorable"], found["whole"]) == ("no", "no")
+
+
+def test_a_copy_that_could_not_be_made_is_a_no() -> None:
+    found = answers(runs.verified(), replace(runs.beside(), status="failed", numbers={}, evidence={}))
+
+    assert found.pop("restorable") == "no"
+    assert set(found.values()) == {"unknown"}
+
+
+def test_a_host_without_logs_does_not_hide_one_with_logs() -> None:
+    hosts = [
+        runs.drill(name, steps=(runs.verified(), runs.beside(answers={"logs": logs})))
+        for name, logs in (("a", "yes"), ("b", "absent"))
+    ]
+
+    assert {one.id: one.answer for one in ask(hosts)}["logs"] == "yes"
+    assert {one.id: one.answer for one in ask(hosts[1:])}["logs"] == "absent"
+    assert {one.id: one.answer for one in ask(hosts[1:], missing=["c"])}["logs"] == "unknown"
+
+
+def test_the_set_is_the_one_that_was_verified() -> None:
+    assert set_of((runs.verified(), runs.beside())) == "20261124T014502Z"
+    assert set_of(()) == ""

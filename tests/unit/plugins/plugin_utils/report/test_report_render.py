@@ -10,6 +10,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from ansible_collections.flatnet.ops.plugins.module_utils.throwaway_gateway import OUTCOMES
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report import labels
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Report
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.render import render
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.unit
 
 REPORTS = {
     "drill": judge(runs.DRILL, [runs.drill()], ["wsl2"]),
+    "drill beside": judge(runs.DRILL, [runs.drill(steps=(runs.verified(), runs.beside()))], ["wsl2"]),
     "drill of two": judge(runs.DRILL, [runs.drill(), runs.drill("wsl3", steps=(), failure="lost")], ["wsl2", "wsl3"]),
     "backup": judge(runs.BACKUP, [runs.backup(off_host_copy=True)], ["wsl1"]),
     "nobody": judge(runs.BACKUP, [], ["wsl1"]),
@@ -97,17 +99,43 @@ def test_verdict_and_answers_come_first() -> None:
     assert places[-1] < html.index("Verify the whole set")
 
 
+def test_the_page_of_a_drill_ends_with_a_record_to_sign() -> None:
+    html = render(REPORTS["drill beside"], "en")
+    record = html[html.index('<section class="sign">') : html.index("</main>")]
+
+    assert "2026-11-24 02:15:01" in record
+    assert "20261124T014502Z" in record
+    assert "wsl2" in record
+    assert "20.0 s" in record
+    assert all(question.en in record for question in labels.QUESTIONS.values())
+    assert record.count(labels.WORDS["name"].en) == record.count(labels.WORDS["signature"].en) == 2
+    assert 'class="sign"' not in render(REPORTS["backup"], "en")
+
+
+def test_every_route_is_shown_with_what_became_of_it() -> None:
+    html = render(REPORTS["drill beside"], "en")
+
+    assert set(labels.OUTCOMES) == set(OUTCOMES)
+    for words in (
+        "172.28.112.10:3000 -&gt; flatnet-grafana",
+        "127.0.0.1:8500 is on Windows itself",
+        "conf.d/gateway.conf:14",
+    ):
+        assert f">{words}<" in html
+
+
 def test_every_recorded_step_has_a_title() -> None:
-    for step in (*runs.drill_steps(), *runs.backup().steps):
+    for step in (*runs.drill_steps(), *runs.backup().steps, runs.beside()):
         title = labels.step_title(step)
         assert step.module not in title.en
         assert title.ja != title.en
 
 
 def test_every_recorded_number_has_a_label() -> None:
-    names = {name for step in (*runs.drill_steps(), *runs.backup().steps) for name in step.numbers}
+    names = {name for step in (*runs.drill_steps(), *runs.backup().steps, runs.beside()) for name in step.numbers}
+    counted = {f"routes_{outcome}" for outcome in OUTCOMES}
 
-    assert names <= set(labels.NUMBERS)
+    assert names | counted | {"lines", "seconds"} <= set(labels.NUMBERS)
 
 
 @pytest.mark.parametrize(

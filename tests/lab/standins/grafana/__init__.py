@@ -1,8 +1,4 @@
----
 # Copyright (c) 2026, flatnet.ops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
-flatnet_backup_volumes:
-  - name: app_notes_data
-  - name: app_files_data
+"""A stand-in for Grafana: answers what recorded exchanges with a real one show, and 501 to anything else."""

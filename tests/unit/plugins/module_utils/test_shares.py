@@ -1,0 +1,69 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Work is shared out to processes, and nothing of it is lost: no thing, no error, no process that ended early."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+
+import pytest
+from ansible_collections.flatnet.ops.plugins.module_utils.shares import LITTLE, in_parallel
+
+pytestmark = pytest.mark.unit
+
+THINGS = range(7)
+
+
+@pytest.fixture(autouse=True)
+def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many processes on any machine."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+
+
+def with_process(share: Sequence[int]) -> list[tuple[int, int]]:
+    """Each thing with the process that had it."""
+    return [(thing, os.getpid()) for thing in share]
+
+
+@pytest.mark.parametrize("costs", [[LITTLE] * 7, [1, 1, 1, 1, 1, 1, LITTLE], [LITTLE, *range(6)]])
+def test_every_thing_is_worked_on_once_and_keeps_its_place(costs: list[int]) -> None:
+    made = in_parallel(with_process, THINGS, costs)
+
+    assert [thing for thing, _process in made] == list(THINGS)
+
+
+def test_each_core_has_its_process() -> None:
+    processes = [process for _thing, process in in_parallel(with_process, THINGS, [LITTLE] * 7)]
+
+    assert len(set(processes)) == 3
+    assert max(map(processes.count, processes)) == 3
+    assert processes[0] == os.getpid()
+
+
+def test_little_is_done_without_another_process() -> None:
+    assert {process for _thing, process in in_parallel(with_process, THINGS, [1] * 7)} == {os.getpid()}
+    assert in_parallel(with_process, [], []) == []
+
+
+def test_the_error_of_another_process_is_ours() -> None:
+    def refuse(share: Sequence[int]) -> list[int]:
+        if 6 in share:
+            raise FileNotFoundError(2, "No such file or directory", "six")
+        return list(share)
+
+    with pytest.raises(FileNotFoundError, match="six"):
+        in_parallel(refuse, THINGS, [LITTLE] * 7)
+
+
+def test_a_process_that_was_ended_is_no_result() -> None:
+    def end(share: Sequence[int]) -> list[int]:
+        if 6 in share:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return list(share)
+
+    with pytest.raises(ChildProcessError, match="was ended by somebody else"):
+        in_parallel(end, THINGS, [LITTLE] * 7)
