@@ -81,9 +81,7 @@ class Gateway:
         self.settings.mkdir()
         authority.issue(self.name, self.settings / "certificate.pem")
         (self.settings / "wsl").mkdir()
-        windows = f"C:\\winlab\\powershell\\{program(powershell)}"
-        computer = {"prefix": "/prefix", "powershell": windows, "user": USER, "password": PASSWORD}
-        (self.settings / "computer.json").write_text(json.dumps(computer))
+        self._describe(f"C:\\winlab\\powershell\\{program(powershell)}")
         self.lab.podman.start(
             self.name, "--hostname", self.name, "--label=flatnet-lab-group=gateway", "--network=lab",
             *(f"--publish=127.0.0.1::{port}" for port in PORTS.values()),
@@ -98,6 +96,12 @@ class Gateway:
             "sh", "-c", "exec python3 -B -m computer >>/lab/computer.log 2>&1",
         )  # fmt: skip
         self.wait_until_booted()
+
+    def _describe(self, powershell: str) -> None:
+        """Write what the computer is told about itself: the real PowerShell needs the console that its stand-in does not."""
+        shell = powershell if powershell.endswith("powershell.exe") else POWERSHELL
+        computer = {"prefix": "/prefix", "powershell": powershell, "shell": shell, "user": USER, "password": PASSWORD}
+        (self.settings / "computer.json").write_text(json.dumps(computer))
 
     def _copy_prefix(self) -> None:
         """A Windows of its own; C:\\windows is large and hardly written to, so it lies on top of the image's."""

@@ -39,9 +39,17 @@ class Control:
         """Do what is asked."""
         asked: Request = json.loads(line)
         try:
-            return {"answer": self._does[asked["do"]](asked)}
+            return {"answer": self.do(asked["do"], asked)}
         except Refusal as refusal:
             return {"refusal": str(refusal)}
+
+    def do(self, what: str, asked: Request) -> Any:
+        """Do one thing.
+
+        :raises KeyError: there is no such thing
+        :raises Refusal: it cannot be done
+        """
+        return self._does[what](asked)
 
     def _wsl(self, asked: Request) -> dict[str, Any]:
         done = self._distributions.run(asked["distribution"], asked["user"], asked["argv"])
