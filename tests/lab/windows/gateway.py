@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.lab.host import Host
     from tests.lab.lab import Lab
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 HERE = Path(__file__).parent
 SITE = HERE / "site"
 SHARED_SITE = HERE.parent / "site" / "mnt" / "c" / "openresty"
@@ -34,6 +35,8 @@ PASSWORD = "Gateway-2026"
 DISTRIBUTION = "Debian"
 PORTS = {"winrm": 5986, "http": 80}
 POWERSHELL = r"C:\windows\System32\WindowsPowerShell\v1.0\powershell.exe"
+# The build of nginx.exe looks for nginx.conf beside itself.
+ON_THE_SITE = (r"C:\openresty\nginx.exe", "-p", r"C:\openresty", "-c", r"conf\nginx.conf")
 LIBRARY = "/usr/lib/flatnet-lab"
 # Files that the zip of OpenResty brings; it writes them with CRLF.
 FROM_THE_ZIP = ("conf/nginx.conf", "conf/mime.types")
@@ -95,6 +98,9 @@ class Gateway:
             "--rootfs", f"{self.lab.windows_image.rootfs}:O",
             "sh", "-c", "exec python3 -B -m computer >>/lab/computer.log 2>&1",
         )  # fmt: skip
+        published = {name: self.lab.podman("port", self.name, str(port)) for name, port in PORTS.items()}
+        ports = {name: int(line.rsplit(":", 1)[1]) for name, line in published.items()}
+        (self.directory / "ports.json").write_text(json.dumps(ports))
         self.wait_until_booted()
 
     def _describe(self, powershell: str) -> None:
@@ -139,7 +145,20 @@ class Gateway:
 
     def port(self, service: str) -> int:
         """The port on 127.0.0.1 that leads to `winrm` or `http`."""
-        return int(self.lab.podman("port", self.name, str(PORTS[service])).rsplit(":", 1)[1])
+        ports: dict[str, int] = json.loads((self.directory / "ports.json").read_text())
+        return ports[service]
+
+    def url(self, service: str) -> str:
+        """Where the machine reaches a service of the gateway."""
+        return f"{'https' if service == 'winrm' else 'http'}://127.0.0.1:{self.port(service)}"
+
+    def serves(self) -> bool:
+        """Whether nginx answers that it has its configuration."""
+        try:
+            with DIRECT.open(f"{self.url('http')}/healthz", timeout=5) as answer:
+                return bool(answer.read() == b"ok\n")
+        except OSError:
+            return False
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -164,7 +183,7 @@ class Gateway:
 
     def lab_request(self, what: str, asked: Mapping[str, object] | None = None, patience: float = 60) -> Any:
         """Ask the computer for something that only a lab can do."""
-        url = f"https://127.0.0.1:{self.port('winrm')}/lab/{what}"
+        url = f"{self.url('winrm')}/lab/{what}"
         login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         request = urllib.request.Request(url, json.dumps(asked or {}).encode(), {"Authorization": f"Basic {login}"})
         trusted = ssl.create_default_context(cafile=self.authority.certificate)
@@ -200,6 +219,23 @@ class Gateway:
         """Run a PowerShell script past WinRM; a terminating error is code 1."""
         encoded = base64.b64encode(script.encode("utf-16-le")).decode()
         return self.run([POWERSHELL, "-NoProfile", "-NonInteractive", "-EncodedCommand", encoded], **options)
+
+    def start_nginx(self) -> None:
+        """Start nginx as a person does who sits at the computer, and wait until it serves."""
+        self.lab_request("start", {"argv": ON_THE_SITE, "directory": "C:\\openresty"})
+        wait_until(f"An answer of nginx on {self.name}", self.serves, 20)
+
+    def nginx(self, *argv: str) -> Ran:
+        """Run nginx.exe on the site's prefix and configuration: `-t`, `-s reload`."""
+        return self.run([*ON_THE_SITE, *argv])
+
+    def processes(self, program: str) -> int:
+        """How many processes run a program, named by its file: `nginx.exe`."""
+        return int(self.lab_request("processes", {"name": program}))
+
+    def end(self, program: str) -> None:
+        """Kill every process of a program, as a person does with the Task Manager."""
+        self.lab_request("end", {"name": program})
 
     def outage(self, seconds: float, delay: float = 0) -> None:
         """The network to the computer fails; what runs there runs on."""

@@ -25,7 +25,7 @@ from .distributions import Distributions
 from .scheduler import Scheduler
 from .server import Server, Unreachable
 from .shells import POWERSHELL, Shell, Shells
-from .wine import Wine, end
+from .wine import Wine, end, named
 
 FOLDER = Path("/lab")
 PORT = 5986
@@ -66,6 +66,12 @@ class Computer:
             threading.Thread(target=self.reboot, args=(asked["seconds"],)).start()
         elif what == "time":
             self.clock.pass_time(asked["seconds"])
+        elif what == "start":
+            self.wine.start(asked["argv"], directory=asked["directory"])
+        elif what == "processes":
+            return len(named(asked["name"]))
+        elif what == "end":
+            end(named(asked["name"]))
         elif what == "run":
             return self.run(asked)
         else:
