@@ -33,6 +33,8 @@ SHARED_SITE = HERE.parent / "site" / "mnt" / "c" / "openresty"
 SITE_ADDRESS = "172.28.112.10"
 PASSWORD = "Gateway-2026"
 DISTRIBUTION = "Debian"
+# Where WSL keeps the address of its virtual machine.
+LXSS = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Lxss"
 PORTS = {"winrm": 5986, "http": 80}
 POWERSHELL = r"C:\windows\System32\WindowsPowerShell\v1.0\powershell.exe"
 # The build of nginx.exe looks for nginx.conf beside itself.
@@ -134,12 +136,13 @@ class Gateway:
         shutil.copy(self.lab.windows_image.nginx(VERSION), openresty / "nginx.exe")
 
     def attach(self, host: Host) -> None:
-        """Make a host this computer's WSL2: `wsl.exe` leads to it, and the gateway's configuration names its address."""
+        """Make a host this computer's WSL2: `wsl.exe` leads to it, registry and configuration name its address."""
         address = self.lab.address(host.name)
         folder = self.settings / "wsl"
         shutil.copy(self.lab.key, folder / "key")
         (folder / "distributions.json").write_text(json.dumps({DISTRIBUTION: address}))
         (folder / "known_hosts").write_text(f"{DISTRIBUTION} {self.lab.host_key}\n")
+        self.run(["reg.exe", "add", LXSS, "/v", "NatIpAddress", "/d", address, "/f"])
         for path in sorted((self.drive / "openresty" / "conf").rglob("*.conf")):
             path.write_bytes(path.read_bytes().replace(SITE_ADDRESS.encode(), address.encode()))
 

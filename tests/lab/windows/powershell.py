@@ -58,7 +58,7 @@ def unpacked(archive: Path) -> Path:
             remove_tree(partial)
             partial.mkdir()
             with step("PowerShell: unpacked"), tarfile.open(archive) as tar:
-                tar.extractall(partial, filter="data")
+                tar.extractall(partial)
             for old in CACHE.glob("powershell-*/"):
                 remove_tree(old)
             partial.rename(target)

@@ -21,7 +21,6 @@ from tests.lab.machine import LabError, mounts_below, wait_until
 from tests.lab.windows.computer.tasks import NAMESPACE
 from tests.lab.windows.gateway import DIRECT, Gateway
 from tests.lab.windows.image import OTHER_VERSION, VERSION
-from tests.lab.windows.needed import skip_without_gateway
 
 pytestmark = pytest.mark.gateway
 
@@ -43,7 +42,6 @@ http {
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    skip_without_gateway()
     with Lab(NAME) as lab:
         yield lab.new_gateway("gateway1")
 

@@ -14,7 +14,6 @@ import pytest
 from tests.lab import Lab
 from tests.lab.windows.computer.tasks import NAMESPACE
 from tests.lab.windows.gateway import Gateway, Ran
-from tests.lab.windows.needed import skip_without_gateway
 
 pytestmark = pytest.mark.gateway
 
@@ -30,7 +29,6 @@ NOT_FOUND = "ERROR: The system cannot find the file specified.\r\n"
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    skip_without_gateway()
     with Lab(NAME) as lab:
         yield lab.new_gateway("gateway1")
 

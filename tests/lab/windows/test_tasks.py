@@ -12,7 +12,7 @@ import pytest
 from tests.lab.windows.computer.tasks import NAMESPACE, BadTask, Trigger, parse_task, with_enabled
 from tests.lab.windows.computer.wine import windows_argv
 
-pytestmark = pytest.mark.gateway
+pytestmark = pytest.mark.unit
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
