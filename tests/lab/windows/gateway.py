@@ -264,20 +264,19 @@ class Gateway:
         return True
 
     def wait_until_booted(self) -> None:
-        """Wait until Windows runs, and say why if its container has ended."""
+        """Wait until Windows runs; a failure carries the last lines of what the computer said."""
+        try:
+            wait_until(f"The boot of {self.name}", self._booted, 60)
+        except LabError as error:
+            path = self.settings / "computer.log"
+            log = path.read_text("utf-8", "replace").splitlines()[-20:] if path.exists() else []
+            raise LabError("\n".join([str(error), *log])) from error
 
-        def booted() -> bool:
-            state = self.lab.podman("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", self.name)
-            if not state.startswith("running"):
-                log = (
-                    (self.settings / "computer.log").read_text("utf-8", "replace")
-                    if (self.settings / "computer.log").exists()
-                    else ""
-                )
-                raise LabError(f"The gateway {self.name} has ended ({state}): {log.strip()[-2000:]}")
-            return self.answers()
-
-        wait_until(f"The boot of {self.name}", booted, 60)
+    def _booted(self) -> bool:
+        state = self.lab.podman("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", self.name)
+        if not state.startswith("running"):
+            raise LabError(f"The gateway {self.name} has ended ({state}):")
+        return self.answers()
 
     def destroy(self) -> None:
         """The computer and its drive are gone."""

@@ -30,9 +30,7 @@ def test_without_powershell_one_line_says_why_and_how_many(tmp_path: Path) -> No
     skips = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
     assert done.returncode == 0, done.stdout
     assert len(skips) == 1
-    number = re.match(
-        rf"SKIPPED \[(\d+)\] tests/conftest.py:\d+: {powershell.VARIABLE} names {tmp_path}", skips[0]
-    )
+    number = re.match(rf"SKIPPED \[(\d+)\] tests/conftest.py:\d+: {powershell.VARIABLE} names {tmp_path}", skips[0])
     assert number
     assert f"{number[1]} skipped" in done.stdout
     assert " passed" not in done.stdout

@@ -15,7 +15,8 @@ from typing import Any
 from .distributions import Distributions
 from .scheduler import Refusal, Scheduler
 
-PORT = 49100
+# Below the ports that the kernel hands out, so that no connection of a program has it.
+PORT = 19100
 Request = Mapping[str, Any]
 
 
