@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import IO
 
-from .wine import Wine, end, windows_argv
+from .wine import Wine, end, group, windows_argv
 
 MARK = "WINRM_SHELL_ID"
 CHUNK = 96 * 1024
@@ -105,9 +105,9 @@ class Command:
         return taken, self._process.returncode if complete else None
 
     def end(self) -> None:
-        """End the process, not what it has started."""
+        """End the process, and what shares its console."""
         if self._ended is None:
-            end([self._process.pid])
+            end(group(self._process.pid))
 
 
 class Shell:

@@ -147,6 +147,19 @@ def named(program: str) -> list[int]:
     return [pid for pid in found if alive(pid)]
 
 
+def group(leader: int) -> list[int]:
+    """The processes of a group: a program without a console of its own is in the group of the one that started it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.getpgid(int(entry.name)) == leader:
+                found.append(int(entry.name))
+        # It has ended meanwhile.
+        except OSError:
+            continue
+    return found
+
+
 def environments() -> Iterator[tuple[int, bytes]]:
     """Every process with the environment that it was started with."""
     for entry in Path("/proc").iterdir():

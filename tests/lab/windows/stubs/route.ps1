@@ -10,7 +10,7 @@
 # Not here: any effect on traffic, IPv6, CHANGE.
 . "$PSScriptRoot\lab.ps1"
 
-$Persistent = 'SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes'
+$PersistentKey = 'SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes'
 # A file of this folder goes when the computer goes down.
 $ActiveFile = 'C:\windows\temp\lab-volatile\routes'
 
@@ -32,7 +32,7 @@ function Set-Active {
 }
 
 function Get-Persistent {
-    $key = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($Persistent)
+    $key = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($PersistentKey)
     if (-not $key) { return @() }
     $names = @($key.GetValueNames())
     $key.Close()
@@ -59,7 +59,7 @@ function Invoke-Add {
     if (@(Get-Active) + @(Get-Persistent) | Where-Object { & $same $_ }) { Stop-Stub 'The route addition failed: The object already exists.' }
     Set-Active (@(Get-Active) + $line)
     if ($Keep) {
-        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($Persistent)
+        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($PersistentKey)
         $key.SetValue($line, '')
         $key.Close()
     }
@@ -77,7 +77,7 @@ function Invoke-Delete {
     if ($kept.Count -eq $active.Count -and -not $persistent.Count) { Stop-Stub 'The route deletion failed: Element not found.' }
     Set-Active $kept
     foreach ($name in $persistent) {
-        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($Persistent)
+        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($PersistentKey)
         $key.DeleteValue($name)
         $key.Close()
     }
