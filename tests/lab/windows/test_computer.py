@@ -337,7 +337,7 @@ def test_an_end_that_nobody_asked_for_is_explained(gateway: Gateway) -> None:
     broken.create()
     (broken.settings / "computer.json").write_text("{")
     gateway.lab.podman("restart", "--time=0", broken.name)
-    with pytest.raises(LabError, match=r"(?s)The gateway broken has ended \(exited 1\).*JSONDecodeError"):
+    with pytest.raises(LabError, match=r"(?s)The gateway broken has ended \((exited|stopped) 1\).*JSONDecodeError"):
         broken.wait_until_booted()
     assert [str(broken.drive / "windows")] == mounts_below(broken.directory)
     broken.destroy()

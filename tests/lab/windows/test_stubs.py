@@ -109,8 +109,8 @@ def each(gateway: Gateway, program: str, *lines: str) -> list[tuple[int, str]]:
         f'$o = & C:\\windows\\system32\\{program}.exe {line} 2>&1 | Out-String; "$LASTEXITCODE`t$o`f"' for line in lines
     ]
     answers = gateway.powershell("\n".join(calls)).stdout.split("\f")[: len(lines)]
-    found = [answer.strip("\r\n").partition("\t") for answer in answers]
-    return [(int(code), "\n".join(text.split("\r\n")).strip("\n")) for code, _, text in found]
+    found = [answer.strip("\r\n").replace("\r\n", "\n").split("\t", 1) for answer in answers]
+    return [(int(code), text.strip("\n")) for code, text in found]
 
 
 def test_schtasks_refuses_as_the_real_one_does(gateway: Gateway) -> None:
@@ -128,8 +128,8 @@ def test_schtasks_refuses_as_the_real_one_does(gateway: Gateway) -> None:
         "/Query /FO XLS",
         "/Launch",
     )
-    assert {code for code, _ in answers} == {1}
-    words = [text.split("\n")[0].strip() for _, text in answers]
+    assert {code for code, text in answers} == {1}
+    words = [text.split("\n")[0].strip() for code, text in answers]
     assert words[:4] == [missing] * 4
     assert words[4:] == [
         'ERROR: The specified task name "none" does not exist in the system.',
@@ -155,7 +155,7 @@ def test_netsh_keeps_port_proxies_where_windows_does(gateway: Gateway) -> None:
         "interface portproxy add v4tov4 port=1",
         "interface ip show",
     )
-    assert [code for code, _ in answers] == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert [code for code, text in answers] == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
     assert [line.split() for line in answers[4][1].split("\n")[-2:]] == [
         ["*", "8080", "172.28.0.3", "81"],
         ["127.0.0.1", "9", "10.0.0.1", "9"],
@@ -180,7 +180,7 @@ def test_netsh_keeps_firewall_rules_where_windows_does(gateway: Gateway) -> None
         rule.format("delete"),
         rule.format("delete"),
     )
-    assert [code for code, _ in answers] == [1, 0, 1, 0, 0, 1]
+    assert [code for code, text in answers] == [1, 0, 1, 0, 0, 1]
     assert answers[0][1] == answers[5][1] == "No rules match the specified criteria."
     assert answers[1][1] == "Ok."
     assert "Rule Name:                            flatnet gateway" in answers[3][1]
