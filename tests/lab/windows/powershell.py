@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 
 from tests.lab.machine import CACHE, LabError, lock, remove_tree, step
-from tests.lab.windows.image import SUITE
+from tests.lab.windows.image import GENERATIONS, SUITE
 
 VARIABLE = "FLATNET_LAB_POWERSHELL"
 PROGRAMS = ("powershell.exe", "pwsh.exe")
@@ -59,7 +59,9 @@ def unpacked(archive: Path) -> Path:
             partial.mkdir()
             with step("PowerShell: unpacked"), tarfile.open(archive) as tar:
                 tar.extractall(partial)
-            for old in CACHE.glob("powershell-*/"):
-                remove_tree(old)
             partial.rename(target)
+        os.utime(target)
+        newest = sorted(CACHE.glob("powershell-*/"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in newest[GENERATIONS:]:
+            remove_tree(old)
     return target

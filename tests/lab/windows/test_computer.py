@@ -28,7 +28,7 @@ NAME = f"test-{os.getpid()}"
 BOOT = "<BootTrigger><Repetition><Interval>PT1M</Interval></Repetition></BootTrigger>"
 CMD = r"C:\windows\system32\cmd.exe"
 OTHER_NGINX = rf"C:\winlab\nginx\{OTHER_VERSION}\nginx.exe"
-IS_RUNNING, HAS_NOT_RUN, TERMINATED, NOT_FOUND = 267009, 267011, 267014, 2147942402
+IS_RUNNING, HAS_NOT_RUN, TERMINATED, NOT_FOUND, NO_DIRECTORY = 267009, 267011, 267014, 2147942402, 2147942667
 # The worker's id in every answer says who answers.
 WHO = r"""worker_processes 1;
 pid logs/nginx.pid;
@@ -67,9 +67,17 @@ def task(gateway: Gateway, name: str = "x") -> dict[str, Any]:
 
 
 def register(
-    gateway: Gateway, command: str, arguments: str = "", *, triggers: str = "", settings: str = "", name: str = "x"
+    gateway: Gateway,
+    command: str,
+    arguments: str = "",
+    *,
+    directory: str = "",
+    triggers: str = "",
+    settings: str = "",
+    name: str = "x",
 ) -> None:
-    action = f"<Exec><Command>{command}</Command><Arguments>{arguments}</Arguments></Exec>"
+    place = f"<WorkingDirectory>{directory}</WorkingDirectory>" if directory else ""
+    action = f"<Exec><Command>{command}</Command><Arguments>{arguments}</Arguments>{place}</Exec>"
     xml = (
         f'<Task version="1.2" xmlns="{NAMESPACE}"><Triggers>{triggers}</Triggers><Settings>{settings}</Settings>'
         f"<Actions>{action}</Actions></Task>"
@@ -146,10 +154,13 @@ def test_a_task_runs_on_demand_outside_every_shell(gateway: Gateway) -> None:
     wait_until("The result", lambda: task(gateway)["last_result"] == 3, 10)
 
 
-def test_a_program_that_is_not_there_is_the_result(gateway: Gateway) -> None:
+def test_a_program_or_directory_that_is_not_there_is_the_result(gateway: Gateway) -> None:
     register(gateway, r"C:\nothing.exe")
     run(gateway)
     assert (task(gateway)["last_result"], running(gateway)) == (NOT_FOUND, 0)
+    register(gateway, CMD, "/c exit", directory=r"C:\nowhere")
+    run(gateway)
+    assert (task(gateway)["last_result"], running(gateway)) == (NO_DIRECTORY, 0)
 
 
 def test_a_disabled_task_does_not_run(gateway: Gateway) -> None:

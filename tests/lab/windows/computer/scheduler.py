@@ -19,8 +19,9 @@ from .tasks import Action, BadTask, Task, Trigger, parse_task, with_enabled
 from .wine import HOME, SYSTEM, Wine, end, windows_argv
 
 MARK = "FLATNET_LAB_TASK"
-# Constants of the Task Scheduler, and the code of Windows for a file that is not there.
-IS_RUNNING, HAS_NOT_RUN, TERMINATED, FILE_NOT_FOUND = 0x41301, 0x41303, 0x41306, 0x80070002
+# Constants of the Task Scheduler; errors of Windows for a program and for a working directory that are not there.
+IS_RUNNING, HAS_NOT_RUN, TERMINATED = 0x41301, 0x41303, 0x41306
+FILE_NOT_FOUND, NO_DIRECTORY = 0x80070002, 0x8007010B
 TICK = 0.1
 VARIABLES = {
     "SYSTEMROOT": r"C:\windows",
@@ -136,11 +137,15 @@ class Scheduler:
         if path is None or not path.is_file():
             entry.last_result = FILE_NOT_FOUND
             return
+        directory = expanded(action.directory) or SYSTEM
+        if self._wine.path(directory) is None:
+            entry.last_result = NO_DIRECTORY
+            return
         mark = f"{name} {uuid.uuid4()}"
         process = self._wine.start(
             [program, *windows_argv(expanded(action.arguments))],
             variables={MARK: mark},
-            directory=expanded(action.directory) or SYSTEM,
+            directory=directory,
         )
         limit = entry.task.time_limit
         entry.instances.append(Instance(process, mark, now + limit if limit else None, waiting))
