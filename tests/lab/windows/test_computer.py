@@ -334,6 +334,11 @@ def test_arguments_and_exit_codes_pass_through_the_launcher(gateway: Gateway) ->
     assert gateway.powershell(called).stdout.split("\r\n") == ["[a b]", "[]", "[c\\]", "[日本]", "3010", ""]
 
 
+def test_a_program_that_cannot_be_launched_is_named(gateway: Gateway) -> None:
+    launched = gateway.run([r"C:\windows\system32\spawn.exe", r"C:\nothing.exe", "x"])
+    assert (launched.code, launched.stderr) == (127, "spawn: cannot run C:\\nothing.exe x: error 2\r\n")
+
+
 def test_drive_c_is_a_directory_of_the_machine(gateway: Gateway) -> None:
     (gateway.drive / "openresty" / "conf" / "猫.conf").write_bytes(b"# \xe7\x8c\xab\r\n")
     script = "[IO.File]::ReadAllText('C:\\OpenResty\\conf\\猫.conf'); Rename-Item C:\\openresty\\conf\\猫.conf 犬.conf"
