@@ -28,7 +28,8 @@ the columns mean.
 
 Ours are seconds of work on the host, as the run record has them; the median of three rounds, a restore's of one.
 
-The site has 4 GB, and 100,000 files in one volume: blocks, chunks, small files. The backup disk is new in each round.
+The site has 4 GB, and 100,000 files in one volume: blocks, chunks, small files. The backup disk is new in each round, and takes
+direct I/O; whoever verifies or restores begins with nothing in the cache.
 
 | id | ours | peer |
 |---|---|---|
