@@ -155,7 +155,9 @@ def _findings(
     found = []
     if not look["installed"]:
         found.append(
-            Finding("not_installed", f"a gateway was expected in {prefix}, and there is no such directory: say where it is")
+            Finding(
+                "not_installed", f"a gateway was expected in {prefix}, and there is no such directory: say where it is"
+            )
         )
     if workers and not masters:
         found.append(
