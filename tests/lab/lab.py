@@ -19,8 +19,11 @@ from tests.lab.image import Image, ensure_image
 from tests.lab.image.data import GRAFANA_LOGIN
 from tests.lab.machine import LABS, RUN, RUNS, LabError, call, lock, remove_tree, require_programs, step, try_lock
 from tests.lab.podman import BRIDGE, Podman
+from tests.lab.windows.gateway import Gateway
+from tests.lab.windows.image import WindowsImage, ensure_windows_image
 
 SEEDS = ("full", "empty")
+GATEWAY = "gateway"
 
 
 class Lab:
@@ -59,6 +62,16 @@ class Lab:
     def image(self) -> Image:
         """The image that the lab's hosts start from."""
         return Image((self.directory / "image").readlink())
+
+    @property
+    def windows_image(self) -> WindowsImage:
+        """The image that the lab's gateways start from."""
+        return WindowsImage((self.directory / "windows-image").readlink())
+
+    @property
+    def host_key(self) -> str:
+        """The key by which every host of the lab is known."""
+        return " ".join((self.image.rootfs / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2])
 
     def __enter__(self) -> Lab:
         require_programs()
@@ -113,8 +126,20 @@ class Lab:
         return self.directory.exists()
 
     def hosts(self) -> list[Host]:
-        """The hosts that exist."""
-        return [Host(self, container["Name"]) for container in self.podman.containers()]
+        """The WSL2-like hosts that exist."""
+        return [Host(self, name) for name, group in self._groups().items() if group != GATEWAY]
+
+    def gateways(self) -> list[Gateway]:
+        """The gateways that exist."""
+        return [Gateway(self, name) for name, group in self._groups().items() if group == GATEWAY]
+
+    def _groups(self) -> dict[str, str]:
+        """Every container of the lab, and the group of the inventory that it belongs to."""
+        return {each["Name"]: each["Config"]["Labels"]["flatnet-lab-group"] for each in self.podman.containers()}
+
+    def address(self, name: str) -> str:
+        """The address of a host or gateway in the lab's network."""
+        return self.podman("inspect", "--format", "{{.NetworkSettings.Networks.lab.IPAddress}}", name)
 
     def host(self, name: str) -> Host:
         """The host of this name."""
@@ -138,6 +163,17 @@ class Lab:
                 host.start_stack()
         return host
 
+    def new_gateway(self, name: str) -> Gateway:
+        """Make a gateway: Windows runs, nginx does not yet."""
+        link = self.directory / "windows-image"
+        if not link.is_symlink():
+            link.symlink_to(ensure_windows_image().path)
+        gateway = Gateway(self, name)
+        with step(f"{name}: new gateway"):
+            gateway.create()
+            self.write_inventory()
+        return gateway
+
     def write_inventory(self) -> None:
         """Write the inventory and the host keys that SSH shall expect."""
         groups: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
@@ -145,14 +181,15 @@ class Lab:
             "drill": {"hosts": {}},
         }
         known = self.directory / "known_hosts"
-        server_key = (self.image.rootfs / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2]
         lines = []
-        for container in self.podman.containers():
-            host = Host(self, container["Name"])
-            port = host.port("ssh")
-            lines.append(f"[127.0.0.1]:{port} {' '.join(server_key)}\n")
-            group = groups.setdefault(container["Config"]["Labels"]["flatnet-lab-group"], {"hosts": {}})
-            group["hosts"][host.name] = {
+        for name, label in self._groups().items():
+            group = groups.setdefault(label, {"hosts": {}})
+            if label == GATEWAY:
+                group["hosts"][name] = Gateway(self, name).variables
+                continue
+            port = Host(self, name).port("ssh")
+            lines.append(f"[127.0.0.1]:{port} {self.host_key}\n")
+            group["hosts"][name] = {
                 "ansible_host": "127.0.0.1",
                 "ansible_port": port,
                 "ansible_user": "root",
