@@ -19,30 +19,12 @@ description:
     from output that Windows translates.
 author:
   - flatnet.ops contributors (@flatnet)
+extends_documentation_fragment:
+  - flatnet.ops.gateway
 options:
-  prefix:
-    description:
-      - Where the gateway is installed, with its C(conf) and C(logs).
-    type: str
-    default: C:\openresty
-  state_directory:
-    description:
-      - Where this collection keeps its own files on the host.
-    type: str
-    default: C:\ProgramData\flatnet
-  port:
-    description:
-      - The port that the gateway serves plain HTTP on.
-    type: int
-    default: 80
   error_lines:
     description:
       - How many of the last lines of C(logs\error.log) that are errors, or worse, are returned. Its last 256 KiB are read.
-    type: int
-    default: 5
-  timeout:
-    description:
-      - For how many seconds to wait for the gateway's answer.
     type: int
     default: 5
 attributes:
@@ -55,9 +37,6 @@ attributes:
   idempotent:
     description: Looks only.
     support: full
-notes:
-  - An action that runs on the controller, and needs M(ansible.windows.win_powershell) there.
-  - The account needs to be an administrator of the host, or other accounts' processes are not known by their path.
 seealso:
   - module: flatnet.ops.gateway
 """

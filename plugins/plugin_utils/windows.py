@@ -18,8 +18,16 @@ DEPTH = 6
 Execute = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
-class WindowsRefused(Exception):
+class WindowsError(Exception):
+    """What was wanted of the Windows host did not happen."""
+
+
+class WindowsRefused(WindowsError):
     """A script did not do its work on the Windows host."""
+
+
+class WindowsUnreachable(WindowsError):
+    """The Windows host could not be reached, or went away while a script ran."""
 
 
 class Windows:
@@ -38,6 +46,7 @@ class Windows:
 
         :param script: the name of a file in ``powershell``, without its ending
         :raises WindowsRefused: it failed, was skipped, or answered nothing
+        :raises WindowsUnreachable: nobody knows whether it ran
         """
         arguments = {
             "script": (SCRIPTS / f"{script}.ps1").read_text("ascii"),

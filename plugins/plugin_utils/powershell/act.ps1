@@ -11,6 +11,7 @@ Both formats are described in docs/formats/gateway-transaction.md.
 
 Exit code: 0 nothing is left to do, 1 a transaction was undone or is stranded, 3 another one holds the lock.
 #>
+param([switch] $FunctionsAlone)
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
 
@@ -1057,5 +1058,5 @@ function Invoke-Transactions([string] $root) {
     }
 }
 
-# Tests read the functions alone.
-if ($MyInvocation.InvocationName -ne '.') { exit (Invoke-Transactions $PSScriptRoot) }
+# A script that powershell.exe is given by -File is dot-sourced, as a test does that wants the functions.
+if (-not $FunctionsAlone) { exit (Invoke-Transactions $PSScriptRoot) }

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Start, stop, reload or restart a gateway on Windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, Gateway
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan, Probe
+
+STATES = ("started", "stopped", "reloaded", "restarted")
+
+
+class ActionModule(GatewayAction):
+    """The action."""
+
+    arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "state": {"type": "str", "choices": list(STATES), "required": True},
+        "probes": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "path": {"type": "str", "required": True},
+                "host": {"type": "str", "default": "localhost"},
+                "status": {"type": "int", "default": 200},
+                "pattern": {"type": "str", "default": ""},
+                "seconds": {"type": "float", "default": 10.0},
+            },
+        },
+    }
+
+    def act(self, site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Look, and where the gateway is not as it should be, have the host make it so."""
+        gateway = site.look()
+        state = options["state"]
+        if as_wanted(gateway, state):
+            return {"changed": False, "transaction": None, "gap_ms": None, "msg": gateway.sentence}
+        plan = plan_for(site, gateway, state, [Probe(**probe) for probe in options["probes"]])
+        if self._task.check_mode:
+            return {"changed": True, "transaction": None, "gap_ms": None, "msg": f"the gateway would be {state}"}
+        done = site.transactions().carry_out(plan)
+        return {"changed": True, "transaction": done.id, "gap_ms": done.gap_ms, "msg": done.sentence}
+
+
+def as_wanted(gateway: Gateway, state: str) -> bool:
+    """Nothing has to be done."""
+    task = next((task for task in gateway.tasks if task.name == GATEWAY_TASK), None)
+    enabled = task is not None and task.enabled
+    if state == "started":
+        broken = {"second_master", "orphan_workers", "not_listening"} & {finding.name for finding in gateway.findings}
+        return gateway.state == RUNNING and enabled and not broken
+    return state == "stopped" and not enabled and not gateway.masters and not gateway.workers
+
+
+def plan_for(site: Site, gateway: Gateway, state: str, probes: list[Probe]) -> Plan:
+    """The transaction that makes it so."""
+    where = gateway_transaction.Gateway(
+        prefix=site.installation.prefix,
+        program=site.installation.program,
+        configuration=site.installation.configuration,
+        error_log=rf"{site.installation.prefix}\logs\error.log",
+        task=GATEWAY_TASK,
+        port=site.port,
+    )
+    if state == "stopped":
+        return gateway_transaction.stop(where)
+    if state == "reloaded":
+        return gateway_transaction.reload(where, gateway.digest, probes)
+    # One master is started where there is none; what several have in hand, or the identity of, only a new one settles.
+    if state == "restarted" or len(gateway.masters) > 1:
+        return gateway_transaction.restart(where, gateway.digest, probes)
+    return gateway_transaction.start(where, probes)
