@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import PROBES, GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, Gateway
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan, Probe
@@ -23,18 +23,7 @@ class ActionModule(GatewayAction):
 
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "state": {"type": "str", "choices": list(STATES), "required": True},
-        "probes": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "path": {"type": "str", "required": True},
-                "host": {"type": "str", "default": "localhost"},
-                "status": {"type": "int", "default": 200},
-                "pattern": {"type": "str", "default": ""},
-                "seconds": {"type": "float", "default": 10.0},
-            },
-        },
+        "probes": PROBES,
     }
 
     def act(self, site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,19 +51,11 @@ def as_wanted(gateway: Gateway, state: str) -> bool:
 
 def plan_for(site: Site, gateway: Gateway, state: str, probes: list[Probe]) -> Plan:
     """The transaction that makes it so."""
-    where = gateway_transaction.Gateway(
-        prefix=site.installation.prefix,
-        program=site.installation.program,
-        configuration=site.installation.configuration,
-        error_log=rf"{site.installation.prefix}\logs\error.log",
-        task=GATEWAY_TASK,
-        port=site.port,
-    )
     if state == "stopped":
-        return gateway_transaction.stop(where)
+        return gateway_transaction.stop(site.gateway)
     if state == "reloaded":
-        return gateway_transaction.reload(where, gateway.digest, probes)
+        return gateway_transaction.reload(site.gateway, gateway.digest, probes)
     # One master is started where there is none; what several have in hand, or the identity of, only a new one settles.
     if state == "restarted" or len(gateway.masters) > 1:
-        return gateway_transaction.restart(where, gateway.digest, probes)
-    return gateway_transaction.start(where, probes)
+        return gateway_transaction.restart(site.gateway, gateway.digest, probes)
+    return gateway_transaction.start(site.gateway, probes)

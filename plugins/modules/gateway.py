@@ -21,6 +21,7 @@ author:
   - flatnet.ops contributors (@flatnet)
 extends_documentation_fragment:
   - flatnet.ops.gateway
+  - flatnet.ops.gateway_probes
 options:
   state:
     description:
@@ -33,38 +34,6 @@ options:
     type: str
     choices: [started, stopped, reloaded, restarted]
     required: true
-  probes:
-    description:
-      - Requests that have to be answered through the gateway before it counts as good.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description:
-          - What is asked for.
-        type: str
-        required: true
-      host:
-        description:
-          - Of which server.
-        type: str
-        default: localhost
-      status:
-        description:
-          - The status that has to come.
-        type: int
-        default: 200
-      pattern:
-        description:
-          - A regular expression of .NET that the body has to match.
-        type: str
-        default: ''
-      seconds:
-        description:
-          - For how long the answer may be another one.
-        type: float
-        default: 10
 attributes:
   check_mode:
     description: Says whether something would be done.

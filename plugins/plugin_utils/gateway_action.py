@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_control import Transactions
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import TASKS, Gateway, gateway_of
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import Installation
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK, Installation
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import Windows, WindowsError, WindowsUnreachable
 
 # The options of doc fragment "gateway".
@@ -26,6 +27,20 @@ COMMON: dict[str, dict[str, Any]] = {
     "state_directory": {"type": "str", "default": r"C:\ProgramData\flatnet"},
     "port": {"type": "int", "default": 80},
     "timeout": {"type": "int", "default": 5},
+}
+
+# The requests that have to be answered before a change counts as good.
+PROBES: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "path": {"type": "str", "required": True},
+        "host": {"type": "str", "default": "localhost"},
+        "status": {"type": "int", "default": 200},
+        "pattern": {"type": "str", "default": ""},
+        "seconds": {"type": "float", "default": 10.0},
+    },
 }
 
 
@@ -50,6 +65,18 @@ class Site:
             TimeoutSeconds=self.timeout,
         )
         return gateway_of(self.installation.prefix, self.port, answer)
+
+    @property
+    def gateway(self) -> gateway_transaction.Gateway:
+        """The gateway as transactions know it."""
+        return gateway_transaction.Gateway(
+            prefix=self.installation.prefix,
+            program=self.installation.program,
+            configuration=self.installation.configuration,
+            error_log=rf"{self.installation.prefix}\logs\error.log",
+            task=GATEWAY_TASK,
+            port=self.port,
+        )
 
     def transactions(self) -> Transactions:
         """The way to change something there."""

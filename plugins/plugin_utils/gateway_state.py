@@ -61,6 +61,15 @@ class Task:
 
 
 @dataclass(frozen=True)
+class LiveFile:
+    """A file of the configuration as it lies there; sums are SHA-256, ``unified`` that of the file with the line ends of Unix."""
+
+    sha256: str
+    unified: str
+    windows: bool
+
+
+@dataclass(frozen=True)
 class Gateway:
     """A gateway, as one look has found it."""
 
@@ -74,7 +83,7 @@ class Gateway:
     since: str | None
     program: str
     tasks: tuple[Task, ...]
-    configuration: Mapping[str, str]
+    configuration: Mapping[str, LiveFile]
     digest: str
     errors: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -106,7 +115,9 @@ def gateway_of(prefix: str, port: int, look: Mapping[str, Any]) -> Gateway:
     masters = tuple(each for each in processes if each.master)
     workers = tuple(each for each in processes if not each.master)
     identity = _identity(look["answer"])
-    configuration = {file["path"]: file["sha256"] for file in look["configuration"]}
+    configuration = {
+        file["path"]: LiveFile(file["sha256"], file["unified"], file["windows"]) for file in look["configuration"]
+    }
     said = _VERSION.search(look["version"] or "")
     answered = identity is not None and identity.worker in {each.pid for each in processes}
     state = RUNNING if masters else FOREIGN if look["listening"] and not processes else STOPPED
@@ -122,7 +133,7 @@ def gateway_of(prefix: str, port: int, look: Mapping[str, Any]) -> Gateway:
         program=look["program"],
         tasks=tuple(task for task in map(_task, look["tasks"]) if task),
         configuration=configuration,
-        digest=digest_of(configuration),
+        digest=digest_of({path: file.sha256 for path, file in configuration.items()}),
         errors=tuple(look["errors"]),
         findings=tuple(_findings(prefix, port, look, masters, workers, identity if answered else None)),
     )

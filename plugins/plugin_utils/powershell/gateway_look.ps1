@@ -15,6 +15,7 @@ param(
 Set-StrictMode -Version 2.0
 
 $Utf8 = New-Object System.Text.UTF8Encoding $false
+$Bytewise = [System.Text.Encoding]::GetEncoding('iso-8859-1')
 # A gateway that has run for weeks has a long log; what went wrong last lies in its end.
 $TailBytes = 262144
 
@@ -159,6 +160,10 @@ namespace Flatnet
     }
 }
 
+function Get-Hex([byte[]]$Bytes) {
+    [System.BitConverter]::ToString($Bytes).Replace('-', '').ToLowerInvariant()
+}
+
 function Get-Configuration([string]$Conf) {
     if (-not [System.IO.Directory]::Exists($Conf)) { return }
     $ours = [System.IO.Path]::Combine($Conf, 'flatnet') + '\'
@@ -166,15 +171,16 @@ function Get-Configuration([string]$Conf) {
     try {
         foreach ($path in [System.IO.Directory]::GetFiles($Conf, '*', 'AllDirectories')) {
             if ($path.StartsWith($ours, 'OrdinalIgnoreCase')) { continue }
-            $file = New-Object System.IO.FileStream $path, 'Open', 'Read', 'ReadWrite, Delete'
-            try {
-                @{
-                    path = $path.Substring($Conf.Length + 1).Replace('\', '/')
-                    size = $file.Length
-                    sha256 = [System.BitConverter]::ToString($sum.ComputeHash($file)).Replace('-', '').ToLowerInvariant()
-                }
-            } finally {
-                $file.Dispose()
+            $bytes = Read-Bytes $path ([int]::MaxValue)
+            # Each byte one character: what the file is encoded in is no matter here.
+            $text = $Bytewise.GetString($bytes)
+            $windows = $text.Contains("`r`n") -and -not $text.Contains("`0")
+            $own = Get-Hex $sum.ComputeHash($bytes)
+            @{
+                path = $path.Substring($Conf.Length + 1).Replace('\', '/')
+                sha256 = $own
+                windows = $windows
+                unified = if ($windows) { Get-Hex $sum.ComputeHash($Bytewise.GetBytes($text.Replace("`r`n", "`n"))) } else { $own }
             }
         }
     } finally {

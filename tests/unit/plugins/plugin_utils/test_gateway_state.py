@@ -40,7 +40,7 @@ def looked(**other: Any) -> Gateway:
         "pid_file": "100",
         "program": EXE,
         "version": "nginx version: openresty/1.27.1",
-        "configuration": [{"path": "nginx.conf", "size": 3, "sha256": "aa"}],
+        "configuration": [{"path": "nginx.conf", "sha256": "aa", "unified": "aa", "windows": False}],
         "errors": [],
         "tasks": [{"name": "flatnet-gateway", "xml": TASK.format(enabled="true")}],
         "transactions": [],
