@@ -93,7 +93,7 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
         """Do the work, and say in one sentence why it could not be done."""
         self._variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, self._variables)
-        _validation, options = self.validate_argument_spec({**COMMON, **self.arguments})
+        _validation, options = self.validate_argument_spec(self.all_arguments())
         installation = Installation(
             prefix=options["prefix"],
             state_directory=options["state_directory"],
@@ -108,6 +108,11 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
         except WindowsError as error:
             raise AnsibleActionFail(str(error)) from error
         return {**result, **done}
+
+    @classmethod
+    def all_arguments(cls) -> dict[str, Mapping[str, Any]]:
+        """Every option that the action takes."""
+        return {**COMMON, **cls.arguments}
 
     @abstractmethod
     def act(self, site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
