@@ -65,8 +65,6 @@ function Test-Shared($record) {
     return $record.Exception.GetBaseException().HResult -eq $SharingViolation
 }
 
-# The journal
-
 function Write-Durable([IO.FileStream] $stream, [byte[]] $bytes) {
     $stream.Write($bytes, 0, $bytes.Length)
     $stream.Flush($true)
@@ -172,8 +170,6 @@ function Read-Plan([string] $folder) {
     }
     return $plan
 }
-
-# The gateway: its processes, its answers, its log, its task
 
 function Get-Event([string] $signal, [int] $id) {
     # nginx's master alone makes these; with them it is told apart from its workers, and signalled whatever its pid file says.
@@ -372,8 +368,6 @@ function Set-Task([string] $name, [bool] $enabled) {
     $changed = Invoke-Schtasks "/Change /TN `"$name`" $word"
     if ($changed.Code -ne 0) { Fail "task $name was expected to take $word, and schtasks ended with $($changed.Code), '$($changed.Text)': if it is gone, run playbook flatnet.ops.setup" }
 }
-
-# What steps and their undo are made of
 
 function Get-Left($run, [double] $limit) {
     if ($run.Undoing) { return $limit }
@@ -582,8 +576,6 @@ function Test-Page($run, $gateway, $probe) {
     Fail "$wanted was expected from $door through the gateway, and $came came"
 }
 
-# The steps
-
 function Get-Before($run, $step) {
     $gateway = $run.Plan.gateway
     switch ($step.do) {
@@ -787,8 +779,6 @@ function Restore-Gateway($run, $gateway, $before) {
     if ($stopped) { $run.Facts.gap_ms = [long] (1000 * (Get-SecondsSince $stopped.at)) }
 }
 
-# A transaction
-
 function Get-State($gateway) {
     $ours = Get-Ours $gateway
     $answer = Get-Answer $gateway
@@ -903,8 +893,6 @@ function Start-Run($run, $settled) {
 function Deny-Run($run, [string] $why) {
     $null = Add-Entry $run 'end' ([ordered]@{ outcome = 'refused'; why = $why; gap_ms = $null; gateway = $null })
 }
-
-# The folder of transactions
 
 function Get-Transactions([string] $root) {
     return , @([IO.Directory]::GetDirectories($root) | Where-Object { -not [IO.Path]::GetFileName($_).StartsWith('.') -and [IO.File]::Exists((Join-Path $_ 'plan.json')) } | Sort-Object)
