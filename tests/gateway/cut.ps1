@@ -9,7 +9,7 @@ param([string] $Act, [string] $Site = '', [int] $At = 0, [string] $When = 'after
 
 . $Act
 
-$cut = @{ Lines = 0 }
+$cut = @{ Lines = 0; Write = ${function:Write-Durable} }
 
 function Write-Durable([IO.FileStream] $stream, [byte[]] $bytes) {
     $counts = [IO.Path]::GetFileName($stream.Name) -eq 'journal'
@@ -21,8 +21,7 @@ function Write-Durable([IO.FileStream] $stream, [byte[]] $bytes) {
         $stream.Flush($true)
         [Diagnostics.Process]::GetCurrentProcess().Kill()
     }
-    $stream.Write($bytes, 0, $bytes.Length)
-    $stream.Flush($true)
+    & $cut.Write $stream $bytes
     if ($now) { [Diagnostics.Process]::GetCurrentProcess().Kill() }
 }
 
