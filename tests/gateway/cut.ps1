@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Runs act.ps1 and kills its process at line $At of the journal that it writes: 'before' the line is written, 'after' it is on the disk,
-# or 'torn', with half of it there. 0 lets it run. The scheduler is a file that holds the gateway's command line, so that a hundred
-# runs take minutes; act.ps1 with the lab's schtasks is tested beside this.
-param([string] $Act, [string] $Scheduler, [int] $At = 0, [string] $When = 'after')
+# or 'torn', with half of it there. With -Serve it runs as often as it is asked to, without being killed. The scheduler is a file that
+# holds the gateway's command line, so that a hundred runs take minutes; act.ps1 with the lab's schtasks is tested beside this.
+param([string] $Act, [string] $Site = '', [int] $At = 0, [string] $When = 'after', [string] $Serve = '')
 
 . $Act
 
-$cut = @{ Lines = 0 }
+$cut = @{ Lines = 0; Write = ${function:Write-Durable} }
 
 function Write-Durable([IO.FileStream] $stream, [byte[]] $bytes) {
     $counts = [IO.Path]::GetFileName($stream.Name) -eq 'journal'
@@ -21,13 +21,12 @@ function Write-Durable([IO.FileStream] $stream, [byte[]] $bytes) {
         $stream.Flush($true)
         [Diagnostics.Process]::GetCurrentProcess().Kill()
     }
-    $stream.Write($bytes, 0, $bytes.Length)
-    $stream.Flush($true)
+    & $cut.Write $stream $bytes
     if ($now) { [Diagnostics.Process]::GetCurrentProcess().Kill() }
 }
 
 function Invoke-Schtasks([string] $arguments) {
-    $task = @{ On = "$Scheduler.on"; Off = "$Scheduler.off" }
+    $task = @{ On = "$Site\task.on"; Off = "$Site\task.off" }
     if (-not ([IO.File]::Exists($task.On) -or [IO.File]::Exists($task.Off))) { return @{ Code = 1; Text = 'ERROR: The system cannot find the file specified.' } }
     $enabled = [IO.File]::Exists($task.On)
     if ($arguments -match '^/Query ') {
@@ -47,4 +46,27 @@ function Invoke-Schtasks([string] $arguments) {
     return @{ Code = 0; Text = 'SUCCESS' }
 }
 
-exit (Invoke-Transactions (Split-Path $Act))
+if (-not $Serve) { exit (Invoke-Transactions "$Site\transactions") }
+
+$held = @{}
+while (-not [IO.File]::Exists("$Serve\stop")) {
+    if (-not [IO.File]::Exists("$Serve\asked")) {
+        [Threading.Thread]::Sleep(15)
+        continue
+    }
+    $what, $Site = [IO.File]::ReadAllText("$Serve\asked").Split([char[]] '|')
+    [IO.File]::Delete("$Serve\asked")
+    $cut.Lines = 0
+    $answer = try {
+        switch ($what) {
+            'act' { "$(Invoke-Transactions "$Site\transactions")" }
+            'start' { (Invoke-Schtasks '/Run ').Text }
+            'hold' { $held[$Site] = New-Object IO.FileStream $Site, ([IO.FileMode]::Open), ([IO.FileAccess]::Read), ([IO.FileShare]::None); 'held' }
+            'release' { $held[$Site].Dispose(); 'released' }
+        }
+    } catch {
+        "error: $_ $($_.ScriptStackTrace)"
+    }
+    [IO.File]::WriteAllText("$Serve\answering", $answer)
+    [IO.File]::Move("$Serve\answering", "$Serve\answered")
+}

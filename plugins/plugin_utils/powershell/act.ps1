@@ -66,11 +66,11 @@ function Test-Shared($record) {
     return $record.Exception.GetBaseException().HResult -eq $SharingViolation
 }
 
-# The journal
-
 function Write-Durable([IO.FileStream] $stream, [byte[]] $bytes) {
     $stream.Write($bytes, 0, $bytes.Length)
     $stream.Flush($true)
+    # Where a part finds room, a part is written.
+    if ($stream.Length -lt $stream.Position) { throw (New-Object IO.IOException "There is no room on the disk for $($stream.Name).") }
 }
 
 function Add-Line($run, [byte[]] $bytes) {
@@ -82,7 +82,7 @@ function Add-Line($run, [byte[]] $bytes) {
             return
         } catch [IO.IOException] {
             # Half a line would be taken for a cut; what was held back makes room for a whole one.
-            $run.Journal.SetLength($end)
+            if ($run.Journal.Length -gt $end) { $run.Journal.SetLength($end) }
             if ($room -gt 0 -or -not [IO.File]::Exists($run.Reserve)) { throw }
             [IO.File]::Delete($run.Reserve)
         }
@@ -124,7 +124,8 @@ function Find-Begun($run, [string] $do) {
 function Open-Journal([string] $folder) {
     $sharing = [IO.FileShare]::Read -bor [IO.FileShare]::Delete
     try {
-        return New-Object IO.FileStream (Join-Path $folder 'journal'), ([IO.FileMode]::OpenOrCreate), ([IO.FileAccess]::ReadWrite), $sharing
+        # Without a buffer: what found no room must not be written when the file is closed.
+        return New-Object IO.FileStream (Join-Path $folder 'journal'), ([IO.FileMode]::OpenOrCreate), ([IO.FileAccess]::ReadWrite), $sharing, 1
     } catch [IO.IOException] {
         if (Test-Shared $_) { return $null }
         throw
@@ -142,7 +143,7 @@ function Read-Entries([IO.FileStream] $journal) {
     $entries = New-Object 'Collections.Generic.List[object]'
     foreach ($line in $Utf8.GetString($bytes, 0, $end).Split([char[]] "`n", [StringSplitOptions]::RemoveEmptyEntries)) {
         $entry = ConvertFrom-Json -InputObject $line
-        if ($null -eq (Get-Field $entry 'event' $null)) { throw (New-Object ArgumentException "a line of a journal has no event: $line") }
+        if ($null -eq $entry -or $null -eq (Get-Field $entry 'event' $null)) { throw (New-Object ArgumentException "a line of a journal has no event: $line") }
         $entries.Add($entry)
     }
     return , $entries
@@ -173,8 +174,6 @@ function Read-Plan([string] $folder) {
     }
     return $plan
 }
-
-# The gateway: its processes, its answers, its log, its task
 
 function Get-Event([string] $signal, [int] $id) {
     # nginx's master alone makes these; with them it is told apart from its workers, and signalled whatever its pid file says.
@@ -374,8 +373,6 @@ function Set-Task([string] $name, [bool] $enabled) {
     if ($changed.Code -ne 0) { Fail "task $name was expected to take $word, and schtasks ended with $($changed.Code), '$($changed.Text)': if it is gone, run playbook flatnet.ops.setup" }
 }
 
-# What steps and their undo are made of
-
 function Get-Left($run, [double] $limit) {
     if ($run.Undoing) { return $limit }
     # Whichever clock has gone further: the one on the wall may have been set back, the other began with this process.
@@ -393,8 +390,10 @@ function Stop-Gateway($run, $gateway, [double] $quitSeconds) {
     $run.Facts.how = if ($ours.Count) { 'quit' } else { 'nothing ran' }
     $run.Facts.killed = @()
     foreach ($signal in 'quit', 'stop') {
-        $masters = Get-Masters $gateway
-        if (-not $masters.Count) { continue }
+        $ours = Get-Ours $gateway
+        $masters = @($ours | Where-Object { $_.Master } | ForEach-Object { $_.Id })
+        # A master without workers has nothing to finish, and may never notice.
+        if (-not $masters.Count -or $masters.Count -eq $ours.Count) { continue }
         $run.Facts.how = $signal
         foreach ($id in $masters) { Send-Signal $signal $id }
         # After `stop` nginx gives its workers 5 s.
@@ -431,8 +430,18 @@ function Start-Gateway($run, $gateway, [string] $generation, [double] $seconds, 
     $limit = Get-Left $run $seconds
     $waited = [Diagnostics.Stopwatch]::StartNew()
     $asked = -10.0
+    $bare = [Diagnostics.Stopwatch]::StartNew()
     while ($true) {
-        $masters = Get-Masters $gateway
+        $ours = Get-Ours $gateway
+        $masters = @($ours | Where-Object { $_.Master } | ForEach-Object { $_.Id })
+        # After a reload nginx cannot start a worker anew that has died: its master stays, and nobody answers.
+        if (-not $masters.Count -or $masters.Count -lt $ours.Count) { $bare.Restart() }
+        if ($bare.Elapsed.TotalSeconds -gt 3) {
+            $run.Facts.bare_master_killed = $masters
+            Stop-Ours $gateway $masters
+            $bare.Restart()
+            continue
+        }
         $answer = Get-Answer $gateway
         if ($masters.Count -eq 1 -and $answer.Kind -eq 'ours' -and ($answer.Generation -eq $generation -or -not $generation)) { return $answer }
         # A gateway that did not say who it is before need not say it when it is back.
@@ -582,8 +591,6 @@ function Test-Page($run, $gateway, $probe) {
     $came = if ($page.Status) { "$($page.Status) and '$($page.Body.Substring(0, [Math]::Min(200, $page.Body.Length)).Trim())'" } else { "no answer ($($page.Why))" }
     Fail "$wanted was expected from $door through the gateway, and $came came"
 }
-
-# The steps
 
 function Get-Before($run, $step) {
     $gateway = $run.Plan.gateway
@@ -736,7 +743,14 @@ function Undo-Step($run, $step, $before) {
         'write' {
             foreach ($file in $before.files) {
                 $path = Join-Path $step.folder $file.name
-                if ($file.existed) { Write-File $path ([Convert]::FromBase64String($file.base64)) } elseif ([IO.File]::Exists($path)) { [IO.File]::Delete($path) }
+                if ($file.existed) {
+                    $old = [Convert]::FromBase64String($file.base64)
+                    # It may not have come to the write.
+                    if (-not [IO.File]::Exists($path) -or [Convert]::ToBase64String([IO.File]::ReadAllBytes($path)) -ne $file.base64) { Write-File $path $old }
+                } elseif ([IO.File]::Exists($path)) {
+                    [IO.File]::Delete($path)
+                }
+                [IO.File]::Delete("$path.flatnet-new")
             }
             if (-not $before.folder -and [IO.Directory]::Exists($step.folder) -and -not [IO.Directory]::GetFileSystemEntries($step.folder).Length) { [IO.Directory]::Delete($step.folder) }
         }
@@ -764,7 +778,8 @@ function Restore-Gateway($run, $gateway, $before) {
     $as_before = $masters.Count -ge 1 -and ($answer.Generation -eq $before.generation -or $before.answer -ne 'ours')
     if ($as_before -and -not $stopped -and -not $reloaded) { return }
     $log = Get-LogEnd $gateway
-    if ($masters.Count -eq 1) {
+    # Where nobody answers there is no time to lose with a reload.
+    if ($masters.Count -eq 1 -and $answer.Kind -ne 'silent') {
         $ours = Get-Ours $gateway
         $now = [pscustomobject]@{ workers = @($ours | Where-Object { -not $_.Master } | ForEach-Object { $_.Id }); log = $log }
         try {
@@ -787,8 +802,6 @@ function Restore-Gateway($run, $gateway, $before) {
     }
     if ($stopped) { $run.Facts.gap_ms = [long] (1000 * (Get-SecondsSince $stopped.at)) }
 }
-
-# A transaction
 
 function Get-State($gateway) {
     $ours = Get-Ours $gateway
@@ -905,8 +918,6 @@ function Deny-Run($run, [string] $why) {
     $null = Add-Entry $run 'end' ([ordered]@{ outcome = 'refused'; why = $why; gap_ms = $null; gateway = $null })
 }
 
-# The folder of transactions
-
 function Get-Transactions([string] $root) {
     return , @([IO.Directory]::GetDirectories($root) | Where-Object { -not [IO.Path]::GetFileName($_).StartsWith('.') -and [IO.File]::Exists((Join-Path $_ 'plan.json')) } | Sort-Object)
 }
@@ -918,8 +929,7 @@ function Open-Run([string] $folder) {
     try {
         return New-Run $folder $journal
     } catch [ArgumentException] {
-        $run = @{ Id = [IO.Path]::GetFileName($folder); Journal = $journal; Reserve = ''; Entries = New-Object 'Collections.Generic.List[object]' }
-        Deny-Run $run "a journal of JSON lines was expected in $folder, and it has others: nobody knows how far that transaction came; look at the gateway, then take the folder away"
+        # Nobody knows how far that one came; who reads its journal is told so.
         $journal.Dispose()
     }
 }
