@@ -289,7 +289,9 @@ def test_a_configuration_that_answers_wrongly_is_taken_back(running: Site) -> No
 
     after = running.look()
     assert "was undone, and all is as before" in refused
-    assert "200 and a body like 'ok' was expected from http://localhost:80/healthz through the gateway, and 500" in refused
+    assert (
+        "200 and a body like 'ok' was expected from http://localhost:80/healthz through the gateway, and 500" in refused
+    )
     assert (after["generation"], after["masters"]) == (before["generation"], before["masters"])
     assert after["identity"]["generation"] == before["identity"]["generation"]
 
@@ -333,7 +335,7 @@ def test_a_wrong_password_is_one_clear_sentence(site: Site) -> None:
     assert "the specified credentials were rejected by the server" in ended.output
 
 
-def test_examples_run_as_they_are_printed(running: Site, tmp_path: Path) -> None:
+def test_examples_run_as_they_are_printed(running: Site) -> None:
     shutil.copytree(running.conf, running.reports / "files" / "conf")
     shown = []
     for name in ("gateway_tasks", "gateway", "gateway_config", "gateway_info"):
