@@ -7,7 +7,7 @@
 # holds the gateway's command line, so that a hundred runs take minutes; act.ps1 with the lab's schtasks is tested beside this.
 param([string] $Act, [string] $Site = '', [int] $At = 0, [string] $When = 'after', [string] $Serve = '')
 
-. $Act -FunctionsAlone
+. $Act -FunctionsOnly
 
 $cut = @{ Lines = 0; Write = ${function:Write-Durable} }
 

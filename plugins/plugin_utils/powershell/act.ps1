@@ -10,8 +10,10 @@ what to do, journal what was done. A step is journalled before it is taken; a ru
 Both formats are described in docs/formats/gateway-transaction.md.
 
 Exit code: 0 nothing is left to do, 1 a transaction was undone or is stranded, 3 another one holds the lock.
+With -FunctionsOnly it does nothing: whoever dot-sources it calls them.
 #>
-param([switch] $FunctionsAlone)
+param([switch] $FunctionsOnly)
+
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
 
@@ -1068,5 +1070,4 @@ function Invoke-Transactions([string] $root) {
     }
 }
 
-# A script that powershell.exe is given by -File is dot-sourced, as a test does that wants the functions.
-if (-not $FunctionsAlone) { exit (Invoke-Transactions $PSScriptRoot) }
+if (-not $FunctionsOnly) { exit (Invoke-Transactions $PSScriptRoot) }
