@@ -10,9 +10,9 @@
 # Not here: any effect on traffic, IPv6, CHANGE.
 . "$PSScriptRoot\lab.ps1"
 
-$Persistent = 'SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes'
+$PersistentKey = 'SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes'
 # A file of this folder goes when the computer goes down.
-$Active = 'C:\windows\temp\lab-volatile\routes'
+$ActiveFile = 'C:\windows\temp\lab-volatile\routes'
 
 function Stop-Stub {
     param([string] $Message)
@@ -21,18 +21,18 @@ function Stop-Stub {
 }
 
 function Get-Active {
-    if (-not [System.IO.File]::Exists($Active)) { return @() }
-    return @([System.IO.File]::ReadAllLines($Active) | Where-Object { $_ })
+    if (-not [System.IO.File]::Exists($ActiveFile)) { return @() }
+    return @([System.IO.File]::ReadAllLines($ActiveFile) | Where-Object { $_ })
 }
 
 function Set-Active {
     param([string[]] $Lines)
-    [void] [System.IO.Directory]::CreateDirectory([System.IO.Path]::GetDirectoryName($Active))
-    [System.IO.File]::WriteAllLines($Active, $Lines)
+    [void] [System.IO.Directory]::CreateDirectory([System.IO.Path]::GetDirectoryName($ActiveFile))
+    [System.IO.File]::WriteAllLines($ActiveFile, $Lines)
 }
 
 function Get-Persistent {
-    $key = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($Persistent)
+    $key = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($PersistentKey)
     if (-not $key) { return @() }
     $names = @($key.GetValueNames())
     $key.Close()
@@ -59,7 +59,7 @@ function Invoke-Add {
     if (@(Get-Active) + @(Get-Persistent) | Where-Object { & $same $_ }) { Stop-Stub 'The route addition failed: The object already exists.' }
     Set-Active (@(Get-Active) + $line)
     if ($Keep) {
-        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($Persistent)
+        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($PersistentKey)
         $key.SetValue($line, '')
         $key.Close()
     }
@@ -77,7 +77,7 @@ function Invoke-Delete {
     if ($kept.Count -eq $active.Count -and -not $persistent.Count) { Stop-Stub 'The route deletion failed: Element not found.' }
     Set-Active $kept
     foreach ($name in $persistent) {
-        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($Persistent)
+        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($PersistentKey)
         $key.DeleteValue($name)
         $key.Close()
     }

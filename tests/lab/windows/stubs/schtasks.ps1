@@ -8,7 +8,7 @@
 # of /Query in each format; /XML in the console's encoding although it says UTF-16; 267009, 267011, 267014 as results.
 # Assumed: the wording of every other refusal; that a disabled task cannot be run; that /End of a task that does not run succeeds;
 # that /Change /ENABLE registers the task again, so that a boot trigger waits for the next boot; "Disabled" comes before "Running".
-# Not here: /Create without /XML, other computers (/S, /U, /P), other languages than English. An unknown option is refused.
+# Not here: /Create without /XML, a heading for each folder in tables and lists, other computers (/S, /U, /P), other languages than English. An unknown option is refused.
 . "$PSScriptRoot\lab.ps1"
 
 $Culture = [System.Globalization.CultureInfo]::InvariantCulture
