@@ -60,7 +60,7 @@ class ActionModule(GatewayAction):
                 "msg": f"would be rolled out: {wanted.sentence}",
             }
         done = site.transactions().carry_out(
-            gateway_transaction.rollout(site.gateway, transaction, wanted.generation, probes)
+            gateway_transaction.rollout(site.gateway, transaction, wanted.generation, probes, live=gateway.digest)
         )
         return {
             **result,

@@ -234,10 +234,12 @@ def rollout(
     probes: Sequence[Probe] = (),
     seconds: int = 120,
     hold: float = 1,
+    live: str = "",
 ) -> Plan:
     """Another configuration tree in effect, or the old one.
 
     :param id: a name from :func:`new_id`; the tree is in its :func:`staged_tree`
+    :param live: the digest of the configuration that it was made for; empty where that is no matter
     """
     staged = staged_tree(gateway, check_id(id))
     trees, name = staged.rpartition("\\")[0], gateway.configuration.rpartition("\\")[2]
@@ -245,7 +247,7 @@ def rollout(
     ours = [asdict(identity(generation))]
     steps = (
         _look(),
-        Step("free", {"folder": gateway.live}),
+        Step("free", {"folder": gateway.live, "digest": live}),
         Step("carry", {"from": f"{gateway.live}\\{OURS}", "to": f"{staged}\\{OURS}", "files": ours}),
         _test(f"{staged}\\{name}"),
         _task("disabled"),

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import identity
 
 from tests.lab import Lab
@@ -294,6 +295,34 @@ def test_a_configuration_that_answers_wrongly_is_taken_back(running: Site) -> No
     )
     assert (after["generation"], after["masters"]) == (before["generation"], before["masters"])
     assert after["identity"]["generation"] == before["identity"]["generation"]
+
+
+def test_a_live_configuration_that_somebody_edits_meanwhile_is_not_overwritten(running: Site) -> None:
+    live = running.gateway.drive / "openresty" / "conf" / "conf.d" / "notes.conf"
+    was = live.read_bytes()
+    tree = gateway_transaction.Gateway()
+    transaction = gateway_transaction.new_id("rollout")
+    plan = gateway_transaction.rollout(tree, transaction, "other", live=running.look()["generation"])
+    staged = running.gateway.drive / "openresty" / "conf-trees" / transaction / "new"
+    shutil.copytree(running.gateway.drive / "openresty" / "conf", staged)
+    live.write_bytes(was + b"# by hand\n")
+    try:
+        folder = running.gateway.drive / "ProgramData" / "flatnet" / "transactions" / transaction
+        folder.mkdir()
+        (folder / "plan.json").write_bytes(plan.dump())
+        running.gateway.lab_request("task-run", {"name": "flatnet-transaction"})
+        wait_until(
+            "Its end", lambda: (folder / "journal").exists() and b'"end"' in (folder / "journal").read_bytes(), 60
+        )
+        state = gateway_transaction.judge(transaction, (folder / "journal").read_bytes(), "", plan)
+        assert live.read_bytes() == was + b"# by hand\n"
+    finally:
+        live.write_bytes(was)
+
+    assert state.verdict == gateway_transaction.UNDONE
+    assert (
+        "was expected to be as it was when the rollout was planned, and somebody has changed it since" in state.sentence
+    )
 
 
 def test_a_tree_without_the_answer_that_proves_it_is_refused(running: Site) -> None:

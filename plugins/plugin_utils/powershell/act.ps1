@@ -537,6 +537,24 @@ function Assert-Free([string] $folder) {
     if ($locked.Count) { Fail "no file in $folder was expected to be open, and some program holds $($locked -join ', '): close it (an editor, a console, a virus scanner) and run this again" }
 }
 
+function Get-Digest([byte[]] $bytes) {
+    $sum = [Security.Cryptography.SHA256]::Create()
+    try { return [BitConverter]::ToString($sum.ComputeHash($bytes)).Replace('-', '').ToLowerInvariant() } finally { $sum.Dispose() }
+}
+
+function Get-TreeDigest([string] $folder) {
+    # As gateway_state.digest_of has it; what lies in flatnet is ours.
+    $names = New-Object 'Collections.Generic.List[string]'
+    foreach ($file in [IO.Directory]::GetFiles($folder, '*', [IO.SearchOption]::AllDirectories)) { $names.Add($file.Substring($folder.Length + 1).Replace('\', '/')) }
+    $names.Sort([StringComparer]::Ordinal)
+    $text = New-Object Text.StringBuilder
+    foreach ($name in $names) {
+        if ($name.StartsWith('flatnet/', [StringComparison]::OrdinalIgnoreCase)) { continue }
+        $null = $text.Append((Get-Digest ([IO.File]::ReadAllBytes((Join-Path $folder $name))))).Append('  ').Append($name).Append("`n")
+    }
+    return Get-Digest $Utf8.GetBytes($text.ToString())
+}
+
 function Move-Tree([string] $from, [string] $to) {
     if ([IO.Directory]::Exists($to) -and [IO.Directory]::Exists($from)) { Fail "$to was expected not to exist when $from is moved there: somebody made it meanwhile; move it away" }
     if ([IO.Directory]::Exists($to)) { return }
@@ -655,6 +673,8 @@ function Invoke-Step($run, $step, $before) {
         }
         'free' {
             Assert-Free $step.folder
+            $digest = Get-Field $step 'digest' ''
+            if ($digest -and (Get-TreeDigest $step.folder) -ne $digest) { Fail "$($step.folder) was expected to be as it was when the rollout was planned, and somebody has changed it since: look who did, and roll out again" }
         }
         'write' {
             $null = [IO.Directory]::CreateDirectory($step.folder)
@@ -910,9 +930,7 @@ function Start-Run($run, $settled) {
         Deny-Run $run "room for the journal was expected in $($run.Folder), and Windows said '$why': make room on that disk"
         return 1
     }
-    $sha = [Security.Cryptography.SHA256]::Create()
-    $digest = [BitConverter]::ToString($sha.ComputeHash($bytes)).Replace('-', '').ToLowerInvariant()
-    $null = Add-Entry $run 'begin' ([ordered]@{ format = $Format; id = $run.Id; kind = $run.Plan.kind; pid = $PID; plan_sha256 = $digest; settled = @($settled) })
+    $null = Add-Entry $run 'begin' ([ordered]@{ format = $Format; id = $run.Id; kind = $run.Plan.kind; pid = $PID; plan_sha256 = Get-Digest $bytes; settled = @($settled) })
     return Invoke-Run $run
 }
 
