@@ -34,7 +34,7 @@ VARIABLES = {
 }
 
 
-class Refusal(Exception):
+class Refusal(ValueError):
     """The scheduler refuses, in the words that schtasks prints after `ERROR: `."""
 
 

@@ -134,6 +134,19 @@ class Wine:
         return [pid for pid, environment in environments() if mark in environment.split(b"\0")]
 
 
+def named(program: str) -> list[int]:
+    """The processes that run a Windows program, by the name of its file; the kernel keeps 15 bytes of it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "comm").read_text().strip().casefold() == program[:15].casefold():
+                found.append(int(entry.name))
+        # It has ended meanwhile.
+        except OSError:
+            continue
+    return [pid for pid in found if alive(pid)]
+
+
 def environments() -> Iterator[tuple[int, bytes]]:
     """Every process with the environment that it was started with."""
     for entry in Path("/proc").iterdir():

@@ -12,7 +12,7 @@
 
 $Persistent = 'SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes'
 # A file of this folder goes when the computer goes down.
-$Active = 'C:\windows\temp\lab-volatile\routes'
+$ActiveFile = 'C:\windows\temp\lab-volatile\routes'
 
 function Stop-Stub {
     param([string] $Message)
@@ -21,14 +21,14 @@ function Stop-Stub {
 }
 
 function Get-Active {
-    if (-not [System.IO.File]::Exists($Active)) { return @() }
-    return @([System.IO.File]::ReadAllLines($Active) | Where-Object { $_ })
+    if (-not [System.IO.File]::Exists($ActiveFile)) { return @() }
+    return @([System.IO.File]::ReadAllLines($ActiveFile) | Where-Object { $_ })
 }
 
 function Set-Active {
     param([string[]] $Lines)
-    [void] [System.IO.Directory]::CreateDirectory([System.IO.Path]::GetDirectoryName($Active))
-    [System.IO.File]::WriteAllLines($Active, $Lines)
+    [void] [System.IO.Directory]::CreateDirectory([System.IO.Path]::GetDirectoryName($ActiveFile))
+    [System.IO.File]::WriteAllLines($ActiveFile, $Lines)
 }
 
 function Get-Persistent {
