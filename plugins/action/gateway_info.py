@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import Gateway
 
@@ -18,10 +19,22 @@ class ActionModule(GatewayAction):
 
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {"error_lines": {"type": "int", "default": 5}}
 
-    def act(self, site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, options: Mapping[str, Any]) -> str:
+        """What the report calls it."""
+        return "look"
+
+    def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Ask once, and say what it means."""
         gateway = site.look(options["error_lines"])
-        return {**shown(gateway), "changed": False, "msg": gateway.sentence}
+        values = shown(gateway)
+        return Outcome(
+            False,
+            gateway.sentence,
+            status="warning" if gateway.findings else "good",
+            numbers={"masters": len(gateway.masters), "workers": len(gateway.workers)},
+            evidence={name: values[name] for name in ("identity", "program", "tasks", "generation", "errors")},
+            values=values,
+        )
 
 
 def shown(gateway: Gateway) -> dict[str, Any]:
