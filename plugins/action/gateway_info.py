@@ -14,6 +14,12 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import 
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import Gateway
 
 
+PENDING = (
+    "; files of its configuration were changed since it was last started or reloaded by our playbooks: flatnet.ops.reload puts"
+    " them into effect"
+)
+
+
 class ActionModule(GatewayAction):
     """The action."""
 
@@ -27,10 +33,11 @@ class ActionModule(GatewayAction):
         """Ask once, and say what it means."""
         gateway = site.look(options["error_lines"])
         values = shown(gateway)
+        pending = gateway.identity is not None and gateway.identity.generation != gateway.digest
         return Outcome(
             False,
-            gateway.sentence,
-            status="warning" if gateway.findings else "good",
+            gateway.sentence + (PENDING if pending else ""),
+            status="warning" if gateway.findings or pending else "good",
             numbers={"masters": len(gateway.masters), "workers": len(gateway.workers)},
             evidence={name: values[name] for name in ("identity", "program", "tasks", "generation", "errors")},
             values=values,
