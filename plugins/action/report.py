@@ -95,7 +95,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
 
     def _record(self, run: str, state_directory: str, variables: dict[str, Any]) -> str:
         path, slurp = str(RECORDS / f"{run}.jsonl"), "ansible.builtin.slurp"
-        if self._connection._shell._IS_WINDOWS:
+        if getattr(self._connection._shell, "_IS_WINDOWS", False):
             path, slurp = record_of(state_directory, run), "ansible.windows.slurp"
         read = self._execute_module(slurp, module_args={"src": path}, task_vars=variables)
         if read.get("failed"):
