@@ -23,6 +23,7 @@ STATES = ("started", "stopped", "reloaded", "restarted")
 class ActionModule(GatewayAction):
     """The action."""
 
+    step: ClassVar[str] = "gateway {state}"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "state": {"type": "str", "choices": list(STATES), "required": True},
         "probes": {
@@ -38,10 +39,6 @@ class ActionModule(GatewayAction):
             },
         },
     }
-
-    def step(self, options: Mapping[str, Any]) -> str:
-        """What the report calls it."""
-        return f"gateway {options['state']}"
 
     def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Look, and where the gateway is not as it should be, have the host make it so."""

@@ -13,7 +13,6 @@ from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcom
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import Gateway
 
-
 PENDING = (
     "; files of its configuration were changed since it was last started or reloaded by our playbooks: flatnet.ops.reload puts"
     " them into effect"
@@ -23,11 +22,8 @@ PENDING = (
 class ActionModule(GatewayAction):
     """The action."""
 
+    step: ClassVar[str] = "look"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {"error_lines": {"type": "int", "default": 5}}
-
-    def step(self, options: Mapping[str, Any]) -> str:
-        """What the report calls it."""
-        return "look"
 
     def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Ask once, and say what it means."""

@@ -16,11 +16,8 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import 
 class ActionModule(GatewayAction):
     """The action."""
 
+    step: ClassVar[str] = "tasks"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {"account": {"type": "str", "required": True}}
-
-    def step(self, options: Mapping[str, Any]) -> str:
-        """What the report calls it."""
-        return "tasks"
 
     def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Make folders, scripts and tasks what they should be; one round trip."""

@@ -102,7 +102,9 @@ class Record:
             numbers=outcome.numbers,
             evidence=outcome.evidence,
         )
-        self.windows.run("record", Path=record_of(self.installation.state_directory, self.run), Line=line_of(self.run, step))
+        self.windows.run(
+            "record", Path=record_of(self.installation.state_directory, self.run), Line=line_of(self.run, step)
+        )
 
 
 class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no type hints
@@ -110,6 +112,8 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
 
     _supports_check_mode = True
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # What the report calls it, with options in braces.
+    step: ClassVar[str] = ""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do the work, and say in one sentence why it could not be done."""
@@ -127,7 +131,7 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
             run = None if options["run"] is None or self._task.check_mode else check_run(options["run"])
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
-        record = Record(windows, installation, run, self._task.action.rpartition(".")[2], self.step(options))
+        record = Record(windows, installation, run, self._task.action.rpartition(".")[2], self.step.format_map(options))
         try:
             outcome = record.carry_out(
                 lambda: self.act(Site(windows, installation, options["port"], options["timeout"]), options)
@@ -144,10 +148,6 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
 
         :raises WindowsError: it could not be done
         """
-
-    @abstractmethod
-    def step(self, options: Mapping[str, Any]) -> str:
-        """What the report calls it."""
 
     def _on_host(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         try:

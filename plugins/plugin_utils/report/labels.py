@@ -163,9 +163,7 @@ STEPS = {
     ("gateway", "gateway reloaded"): Text("Gateway の設定を再読み込みする", "Reload the gateway"),
     ("gateway", "gateway restarted"): Text("Gateway を再起動する", "Restart the gateway"),
     ("gateway_info", "look"): Text("Gateway の状態を調べる", "Look at the gateway"),
-    ("gateway_tasks", "tasks"): Text(
-        "Gateway を動かすタスクを登録する", "Install the tasks that keep the gateway"
-    ),
+    ("gateway_tasks", "tasks"): Text("Gateway を動かすタスクを登録する", "Install the tasks that keep the gateway"),
     ("podman_stack", "stack started"): Text("監視スタックを起動する", "Start the monitoring stack"),
     ("podman_stack", "stack stopped"): Text("監視スタックを停止する", "Stop the monitoring stack"),
     ("podman_stack", "stack restarted"): Text("監視スタックを再起動する", "Restart the monitoring stack"),
