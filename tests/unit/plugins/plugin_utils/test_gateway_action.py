@@ -71,12 +71,12 @@ def test_a_failure_is_recorded_and_stays_one() -> None:
 
 
 def test_a_failure_that_cannot_be_recorded_says_both() -> None:
-    with pytest.raises(WindowsError, match="the port is taken; this could not be recorded .* not enough space"):
+    with pytest.raises(WindowsError, match=r"the port is taken; this could not be recorded .* not enough space"):
         Host(full=True).record().carry_out(refused)
 
 
 def test_work_that_cannot_be_recorded_fails() -> None:
-    with pytest.raises(WindowsRefused, match="record.ps1 was expected to answer on gateway1, .* not enough space"):
+    with pytest.raises(WindowsRefused, match=r"record.ps1 was expected to answer on gateway1, .* not enough space"):
         Host(full=True).record().carry_out(lambda: Outcome(True, "it runs"))
 
 
