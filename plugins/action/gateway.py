@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import PROBES, GatewayAction, Site
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import PROBES, UNCHANGED, GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, Gateway
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan, Probe
@@ -21,22 +22,22 @@ STATES = ("started", "stopped", "reloaded", "restarted")
 class ActionModule(GatewayAction):
     """The action."""
 
+    step: ClassVar[str] = "gateway {state}"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "state": {"type": "str", "choices": list(STATES), "required": True},
         "probes": PROBES,
     }
 
-    def act(self, site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
+    def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Look, and where the gateway is not as it should be, have the host make it so."""
         gateway = site.look()
         state = options["state"]
         if as_wanted(gateway, state):
-            return {"changed": False, "transaction": None, "gap_ms": None, "msg": gateway.sentence}
+            return Outcome(False, gateway.sentence, values=UNCHANGED)
         plan = plan_for(site, gateway, state, [Probe(**probe) for probe in options["probes"]])
         if self._task.check_mode:
-            return {"changed": True, "transaction": None, "gap_ms": None, "msg": f"the gateway would be {state}"}
-        done = site.transactions().carry_out(plan)
-        return {"changed": True, "transaction": done.id, "gap_ms": done.gap_ms, "msg": done.sentence}
+            return Outcome(True, f"the gateway would be {state}", values=UNCHANGED)
+        return site.changed_by(plan)
 
 
 def as_wanted(gateway: Gateway, state: str) -> bool:
@@ -58,4 +59,5 @@ def plan_for(site: Site, gateway: Gateway, state: str, probes: list[Probe]) -> P
     # One master is started where there is none; what several have in hand, or the identity of, only a new one settles.
     if state == "restarted" or len(gateway.masters) > 1:
         return gateway_transaction.restart(site.gateway, gateway.digest, probes)
-    return gateway_transaction.start(site.gateway, probes)
+    # What a master that runs has read, nobody knows.
+    return gateway_transaction.start(site.gateway, probes, generation="" if gateway.masters else gateway.digest)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.loader import lookup_loader
+from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import PROBES, GatewayAction, Site
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import PROBES, UNCHANGED, GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, Gateway
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Probe
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tree import Change, TreeRefused, change
@@ -24,67 +25,51 @@ TEMPLATE = ".j2"
 
 
 class ConfigurationRefused(WindowsError):
-    """The gateway's own program does not take the configuration."""
+    """The tree cannot be the gateway's configuration, or its program does not take it."""
 
 
 class ActionModule(GatewayAction):
     """The action."""
 
+    step: ClassVar[str] = "configuration"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "src": {"type": "path", "required": True},
         "purge": {"type": "bool", "default": False},
         "probes": PROBES,
     }
 
-    def act(self, site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
+    def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Compare, and where something differs, have the host try it, swap it in, and prove it."""
         gateway = site.look()
         try:
             wanted = change(self._tree(Path(options["src"])), gateway.configuration, options["purge"])
         except TreeRefused as error:
-            raise AnsibleActionFail(f"{error}; nothing was changed") from error
-        result: dict[str, Any] = {"added": wanted.added, "replaced": wanted.changed, "removed": wanted.removed}
+            raise ConfigurationRefused(f"{error}; nothing was changed") from error
+        files = {"added": wanted.added, "replaced": wanted.changed, "removed": wanted.removed}
         probes = [Probe(**probe) for probe in options["probes"]]
-        if not wanted.anything:
-            return {**result, **self._in_effect(site, gateway, wanted, probes)}
+        if wanted.anything:
+            outcome = self._rolled_out(site, gateway, wanted, probes)
+        else:
+            outcome = self._in_effect(site, gateway, wanted, probes)
+        return replace(outcome, values={**outcome.values, **files})
+
+    def _rolled_out(self, site: Site, gateway: Gateway, wanted: Change, probes: list[Probe]) -> Outcome:
         transaction = gateway_transaction.new_id("rollout")
         before = self._stage(site, transaction, wanted)
-        if self._task.diff:
-            result["diff"] = list(differences(before, wanted))
+        diff = list(differences(before, wanted)) if self._task.diff else None
         if self._task.check_mode:
-            return {
-                **result,
-                "changed": True,
-                "transaction": None,
-                "gap_ms": None,
-                "msg": f"would be rolled out: {wanted.sentence}",
-            }
-        done = site.transactions().carry_out(
-            gateway_transaction.rollout(site.gateway, transaction, wanted.generation, probes, live=gateway.digest)
-        )
-        return {
-            **result,
-            "changed": True,
-            "transaction": done.id,
-            "gap_ms": done.gap_ms,
-            "msg": f"{wanted.sentence}; {done.sentence}",
-        }
+            return Outcome(True, f"would be rolled out: {wanted.sentence}", values=UNCHANGED, diff=diff)
+        plan = gateway_transaction.rollout(site.gateway, transaction, wanted.generation, probes, live=gateway.digest)
+        return replace(site.changed_by(plan, f"{wanted.sentence}; "), diff=diff)
 
-    def _in_effect(self, site: Site, gateway: Gateway, wanted: Change, probes: list[Probe]) -> dict[str, Any]:
+    def _in_effect(self, site: Site, gateway: Gateway, wanted: Change, probes: list[Probe]) -> Outcome:
         """The files are as they should be; whether the gateway runs with them is another matter."""
         answers = gateway.identity.generation if gateway.identity else None
         if gateway.state != RUNNING or answers == wanted.generation:
-            return {
-                "changed": False,
-                "transaction": None,
-                "gap_ms": None,
-                "msg": f"nothing to roll out; {gateway.sentence}",
-            }
+            return Outcome(False, f"nothing to roll out; {gateway.sentence}", values=UNCHANGED)
         if self._task.check_mode:
-            said = "the configuration lies there already, and would be put into effect"
-            return {"changed": True, "transaction": None, "gap_ms": None, "msg": said}
-        done = site.transactions().carry_out(gateway_transaction.reload(site.gateway, wanted.generation, probes))
-        return {"changed": True, "transaction": done.id, "gap_ms": done.gap_ms, "msg": done.sentence}
+            return Outcome(True, "the files lie there already, and would be put into effect", values=UNCHANGED)
+        return site.changed_by(gateway_transaction.reload(site.gateway, wanted.generation, probes))
 
     def _stage(self, site: Site, transaction: str, wanted: Change) -> Mapping[str, bytes]:
         """Put the tree beside the live one; in check mode only for the gateway's program to try it. What the files were."""
@@ -115,7 +100,7 @@ class ActionModule(GatewayAction):
             name = path.relative_to(src).as_posix()
             content = self._rendered(path) if name.endswith(TEMPLATE) else path.read_bytes()
             if tree.setdefault(name.removesuffix(TEMPLATE), content) is not content:
-                raise AnsibleActionFail(
+                raise TreeRefused(
                     f"{path} and the file without {TEMPLATE} are one file on the gateway: remove one of them"
                 )
         return tree

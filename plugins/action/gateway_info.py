@@ -9,19 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import Gateway
+
+PENDING = (
+    "; files of its configuration were changed since it was last started or reloaded by our playbooks: flatnet.ops.reload puts"
+    " them into effect"
+)
 
 
 class ActionModule(GatewayAction):
     """The action."""
 
+    step: ClassVar[str] = "look"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {"error_lines": {"type": "int", "default": 5}}
 
-    def act(self, site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
+    def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Ask once, and say what it means."""
         gateway = site.look(options["error_lines"])
-        return {**shown(gateway), "changed": False, "msg": gateway.sentence}
+        values = shown(gateway)
+        pending = gateway.identity is not None and gateway.identity.generation != gateway.digest
+        return Outcome(
+            False,
+            gateway.sentence + (PENDING if pending else ""),
+            status="warning" if gateway.findings or pending else "good",
+            numbers={"masters": len(gateway.masters), "workers": len(gateway.workers)},
+            evidence={name: values[name] for name in ("identity", "program", "tasks", "generation", "errors")},
+            values=values,
+        )
 
 
 def shown(gateway: Gateway) -> dict[str, Any]:

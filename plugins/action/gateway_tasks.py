@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
 
 
 class ActionModule(GatewayAction):
     """The action."""
 
+    step: ClassVar[str] = "tasks"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {"account": {"type": "str", "required": True}}
 
-    def act(self, site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
+    def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Make folders, scripts and tasks what they should be; one round trip."""
         wanted = site.installation
         answer = site.windows.run(
@@ -29,4 +31,4 @@ class ActionModule(GatewayAction):
         )
         made = list(answer["changed"])
         said = f"installed {', '.join(made)}" if made else "everything is as it should be"
-        return {"changed": bool(made), "made": made, "msg": said}
+        return Outcome(bool(made), said, evidence={"made": made}, values={"made": made})

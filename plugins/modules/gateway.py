@@ -22,6 +22,7 @@ author:
 extends_documentation_fragment:
   - flatnet.ops.gateway
   - flatnet.ops.gateway_probes
+  - flatnet.ops.recorded
 options:
   state:
     description:

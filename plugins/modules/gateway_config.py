@@ -27,6 +27,7 @@ author:
 extends_documentation_fragment:
   - flatnet.ops.gateway
   - flatnet.ops.gateway_probes
+  - flatnet.ops.recorded
 options:
   src:
     description:

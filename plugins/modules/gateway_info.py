@@ -21,6 +21,7 @@ author:
   - flatnet.ops contributors (@flatnet)
 extends_documentation_fragment:
   - flatnet.ops.gateway
+  - flatnet.ops.recorded
 options:
   error_lines:
     description:
@@ -119,7 +120,8 @@ tasks:
 findings:
   description:
     - What is not as it should be, each with C(name) and C(message). The names are C(not_installed), C(orphan_workers),
-      C(second_master), C(foreign_program), C(not_listening), C(no_identity), C(stale_pid_file), C(task_missing).
+      C(second_master), C(foreign_program), C(not_listening), C(no_identity), C(stale_pid_file), C(task_missing),
+      C(task_disabled).
   returned: success
   type: list
   elements: dict

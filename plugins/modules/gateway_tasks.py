@@ -21,6 +21,7 @@ author:
   - flatnet.ops contributors (@flatnet)
 extends_documentation_fragment:
   - flatnet.ops.gateway
+  - flatnet.ops.recorded
 options:
   account:
     description:

@@ -6,25 +6,35 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, Callable, ClassVar
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
+from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS, Step, check_run, line_of
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_control import Transactions
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import TASKS, Gateway, gateway_of
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK, Installation
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
+    GATEWAY_TASK,
+    STATE_DIRECTORY,
+    Installation,
+    record_of,
+)
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import Windows, WindowsError, WindowsUnreachable
 
-# The options of doc fragment "gateway".
+# The options of doc fragments "gateway" and "recorded".
 COMMON: dict[str, dict[str, Any]] = {
+    **RECORDED_OPTIONS,
     "prefix": {"type": "str", "default": r"C:\openresty"},
     "program": {"type": "str"},
     "configuration": {"type": "str", "default": r"conf\nginx.conf"},
-    "state_directory": {"type": "str", "default": r"C:\ProgramData\flatnet"},
+    "state_directory": {"type": "str", "default": STATE_DIRECTORY},
     "port": {"type": "int", "default": 80},
     "timeout": {"type": "int", "default": 5},
 }
@@ -42,6 +52,8 @@ PROBES: dict[str, Any] = {
         "seconds": {"type": "float", "default": 10.0},
     },
 }
+
+UNCHANGED = {"transaction": None, "gap_ms": None}
 
 
 @dataclass(frozen=True)
@@ -78,9 +90,67 @@ class Site:
             port=self.port,
         )
 
-    def transactions(self) -> Transactions:
-        """The way to change something there."""
-        return Transactions(self.windows, self.installation)
+    def changed_by(self, plan: Plan, about: str = "") -> Outcome:
+        """Have the host carry out a plan, and say what came of it.
+
+        :param about: what to say before that
+        :raises WindowsError: it was refused, undone or stranded, or its end is not known
+        """
+        done = Transactions(self.windows, self.installation).carry_out(plan)
+        return Outcome(
+            True,
+            about + done.sentence,
+            numbers={} if done.gap_ms is None else {"gap_seconds": done.gap_ms / 1000},
+            evidence={"transaction": done.id},
+            values={"transaction": done.id, "gap_ms": done.gap_ms},
+        )
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run has done on a gateway's host, kept there for the report."""
+
+    windows: Windows
+    installation: Installation
+    run: str | None
+    module: str
+    step: str
+
+    def carry_out(self, work: Callable[[], Outcome]) -> Outcome:
+        """Do the work, and record how it ended; of a host that is lost, its report says so.
+
+        :raises WindowsError: it could not be done, or not be recorded
+        """
+        began = time.monotonic()
+        try:
+            outcome = work()
+        except WindowsUnreachable:
+            raise
+        except WindowsError as error:
+            try:
+                self._append(began, Outcome(False, str(error), status="failed"))
+            except WindowsError as unrecorded:
+                raise WindowsError(f"{error}; this could not be recorded on the host: {unrecorded}") from error
+            raise
+        self._append(began, outcome)
+        return outcome
+
+    def _append(self, began: float, outcome: Outcome) -> None:
+        if self.run is None:
+            return
+        step = Step(
+            module=self.module,
+            step=self.step,
+            status=outcome.status,
+            changed=outcome.changed,
+            message=outcome.message,
+            seconds=time.monotonic() - began,
+            numbers=outcome.numbers,
+            evidence=outcome.evidence,
+        )
+        self.windows.run(
+            "record", Path=record_of(self.installation.state_directory, self.run), Line=line_of(self.run, step)
+        )
 
 
 class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no type hints
@@ -88,6 +158,8 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
 
     _supports_check_mode = True
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # What the report calls it, with options in braces.
+    step: ClassVar[str] = ""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do the work, and say in one sentence why it could not be done."""
@@ -102,12 +174,20 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
         )
         windows = Windows(self._variables.get("inventory_hostname", "the host"), self._on_host)
         try:
-            done = self.act(Site(windows, installation, options["port"], options["timeout"]), options)
+            run = None if options["run"] is None or self._task.check_mode else check_run(options["run"])
+        except ValueError as error:
+            raise AnsibleActionFail(str(error)) from error
+        record = Record(windows, installation, run, self._task.action.rpartition(".")[2], self.step.format_map(options))
+        try:
+            outcome = record.carry_out(
+                lambda: self.act(Site(windows, installation, options["port"], options["timeout"]), options)
+            )
         except WindowsUnreachable as error:
             raise AnsibleConnectionFailure(str(error)) from error
         except WindowsError as error:
             raise AnsibleActionFail(str(error)) from error
-        return {**result, **done}
+        diff = {} if outcome.diff is None else {"diff": outcome.diff}
+        return {**result, **outcome.values, **diff, "changed": outcome.changed, "msg": outcome.message}
 
     @classmethod
     def all_arguments(cls) -> dict[str, Mapping[str, Any]]:
@@ -115,8 +195,8 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
         return {**COMMON, **cls.arguments}
 
     @abstractmethod
-    def act(self, site: Site, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Do the work, and return its result.
+    def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
+        """Do the work.
 
         :raises WindowsError: it could not be done
         """

@@ -232,6 +232,15 @@ def _findings(
                     f"task {task['name']} was expected, and the scheduler has none: run flatnet.ops.setup, which makes it",
                 )
             )
+    kept = next((task for task in map(_task, look["tasks"]) if task and task.name == GATEWAY_TASK), None)
+    if masters and kept is not None and not kept.enabled:
+        found.append(
+            Finding(
+                "task_disabled",
+                f"task {GATEWAY_TASK} was expected to keep the gateway that runs, and is disabled, so that a reboot ends it: run"
+                " flatnet.ops.start, which enables it",
+            )
+        )
     return found
 
 

@@ -13,6 +13,8 @@ from xml.sax.saxutils import escape
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import SCRIPTS
 
 GATEWAY_TASK, TRANSACTION_TASK = "flatnet-gateway", "flatnet-transaction"
+# Where this collection keeps its own files on a host, if the site does not say otherwise.
+STATE_DIRECTORY = r"C:\ProgramData\flatnet"
 POWERSHELL = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe"
 _BOOT = "<BootTrigger><Enabled>true</Enabled></BootTrigger>"
 # The repetition of a boot trigger begins with the next boot; this one has begun already.
@@ -126,6 +128,11 @@ class Installation:
                 f'"{self.transactions}\\act.ps1"',
             ),
         ]
+
+
+def record_of(state_directory: str, run: str) -> str:
+    """Where the record of a run lies."""
+    return f"{state_directory}\\runs\\{run}.jsonl"
 
 
 def script(name: str) -> str:

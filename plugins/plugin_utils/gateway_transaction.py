@@ -170,14 +170,20 @@ def identity(generation: str) -> File:
     return File("identity.conf", "\n".join(lines))
 
 
-def start(gateway: Gateway, probes: Sequence[Probe] = (), seconds: int = 90, hold: float = 1) -> Plan:
-    """A gateway that runs, by its task."""
+def start(
+    gateway: Gateway, probes: Sequence[Probe] = (), seconds: int = 90, hold: float = 1, generation: str = ""
+) -> Plan:
+    """A gateway that runs, by its task.
+
+    :param generation: of the configuration that a new master reads; empty where one may run that has read another
+    """
     steps = (
         _look(own_port=True, task=True),
+        *((_write(gateway, generation),) if generation else ()),
         _test(gateway.configuration),
         _task("enabled"),
-        _start(),
-        _verify("", probes, hold),
+        _start(generation),
+        _verify(generation, probes, hold),
     )
     return Plan(new_id("start"), "start", gateway, steps, seconds)
 

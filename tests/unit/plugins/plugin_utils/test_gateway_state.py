@@ -70,6 +70,13 @@ def test_a_stopped_gateway_has_the_version_of_its_program() -> None:
     assert names(gateway) == []
 
 
+def test_a_task_that_would_not_bring_the_gateway_back_is_named() -> None:
+    disabled = [{"name": "flatnet-gateway", "xml": TASK.format(enabled="false")}]
+
+    assert names(looked(tasks=disabled)) == ["task_disabled"]
+    assert names(looked(tasks=disabled, processes=[], listening=False, answer=None, pid_file=None)) == []
+
+
 def test_workers_without_a_master_are_named() -> None:
     gateway = looked(processes=[WORKER], pid_file="100")
 
