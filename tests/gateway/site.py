@@ -67,13 +67,33 @@ class Windows:
 
         def ask() -> tuple[int, str]:
             # For this thread alone.
-            with open(f"/proc/{self.pid}/ns/net") as space:
+            with self.space.open() as space:
                 if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), CLONE_NEWNET):
                     raise OSError(ctypes.get_errno(), "setns")
             return ask_http("127.0.0.1", port, path, name)
 
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(ask).result()
+
+    def processes(self, program: str) -> list[int]:
+        """The processes of a Windows program, the oldest first, as the machine below Windows sees them."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if not entry.name.isdigit() or (entry / "cmdline").read_bytes().split(b"\0")[0] != program.encode():
+                    continue
+                # Other labs on this machine have their own.
+                if (entry / "ns" / "net").stat().st_ino == self.space.stat().st_ino:
+                    began = int((entry / "stat").read_text().rpartition(")")[2].split()[19])
+                    found.append((began, int(entry.name)))
+            except OSError:
+                continue
+        return [pid for _began, pid in sorted(found)]
+
+    @property
+    def space(self) -> Path:
+        """The host's network."""
+        return Path(f"/proc/{self.pid}/ns/net")
 
     def outside(self, port: int, path: str) -> tuple[int, str]:
         """Ask a port of the host from another machine; 0 if nobody answers."""
@@ -293,8 +313,8 @@ class Site:
         return found[1] if found else ""
 
     def processes(self) -> list[int]:
-        """The processes of its nginx.exe, master first, as the machine below Windows sees them."""
-        return processes(f"{self.windows}\\nginx.exe")
+        """The processes of its nginx.exe, the master first."""
+        return self.host.processes(f"{self.windows}\\nginx.exe")
 
     def whole(self) -> list[str]:
         """What is not as it must be, whichever configuration is in effect."""
@@ -304,18 +324,6 @@ class Site:
                 wrong.append(f"{name} is missing")
         left = [str(path.relative_to(self.path)) for path in self.path.rglob("*.flatnet-new")]
         return wrong + [f"{path} is left" for path in left]
-
-
-def processes(program: str) -> list[int]:
-    """The processes of a Windows program, the oldest first."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and (entry / "cmdline").read_bytes().split(b"\0")[0] == program.encode():
-                found.append((int((entry / "stat").read_text().rpartition(")")[2].split()[19]), int(entry.name)))
-        except OSError:
-            continue
-    return [pid for _started, pid in sorted(found)]
 
 
 @contextmanager

@@ -9,7 +9,8 @@ The scheduled task flatnet-transaction runs it, on demand and at boot. It lies b
 what to do, journal what was done. A step is journalled before it is taken; a run that died is taken up or undone by the next one.
 Both formats are described in docs/formats/gateway-transaction.md.
 
-Exit code: 0 nothing is left to do, 1 a transaction was undone or is stranded, 3 another one holds the lock.
+Exit code: 0 nothing is left to do, 1 a transaction was undone, refused or is stranded, 2 it died, and act.log says of what, 3 another one
+holds the lock.
 With -FunctionsOnly it does nothing: whoever dot-sources it calls them.
 #>
 param([switch] $FunctionsOnly)
@@ -437,8 +438,8 @@ function Start-Gateway($run, $gateway, [string] $generation, [double] $seconds, 
         $ours = Get-Ours $gateway
         $masters = @($ours | Where-Object { $_.Master } | ForEach-Object { $_.Id })
         # After a reload nginx cannot start a worker anew that has died: its master stays, and nobody answers.
-        if (-not $masters.Count -or $masters.Count -lt $ours.Count) { $bare.Restart() }
-        if ($bare.Elapsed.TotalSeconds -gt 3) {
+        if ($asked -ge 0 -or -not $masters.Count -or $masters.Count -lt $ours.Count) { $bare.Restart() }
+        if ($bare.Elapsed.TotalSeconds -gt 5) {
             $run.Facts.bare_master_killed = $masters
             Stop-Ours $gateway $masters
             $bare.Restart()
@@ -726,7 +727,12 @@ function Invoke-Step($run, $step, $before) {
         }
         'reload' {
             if (-not $look.before.running) { $run.Facts.skipped = 'the gateway does not run'; return }
-            $answer = Update-Gateway $run $gateway $step.generation $step.seconds $before
+            if ((Get-Masters $gateway).Count) {
+                $answer = Update-Gateway $run $gateway $step.generation $step.seconds $before
+            } else {
+                # The host has booted since the plan began.
+                $answer = Start-Gateway $run $gateway $step.generation $step.seconds $before.log $true
+            }
             Set-Answer $run $answer
             $run.Facts.gap_ms = if ((Get-Field ([pscustomobject] $run.Facts) 'unanswered' 0) -gt 0) { $run.Facts.longest_ms } else { 0 }
         }
@@ -1088,4 +1094,12 @@ function Invoke-Transactions([string] $root) {
     }
 }
 
-if (-not $FunctionsOnly) { exit (Invoke-Transactions $PSScriptRoot) }
+if (-not $FunctionsOnly) {
+    try {
+        exit (Invoke-Transactions $PSScriptRoot)
+    } catch {
+        # A task shows its errors to nobody.
+        [IO.File]::WriteAllText((Join-Path $PSScriptRoot 'act.log'), "$(New-Stamp) PID $PID died: $(Get-Reason $_)`r`n$($_.ScriptStackTrace)`r`n", $Utf8)
+        exit 2
+    }
+}
