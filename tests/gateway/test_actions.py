@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ import yaml
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import identity
 
+from tests.docs.test_examples import WINDOWS, examples
 from tests.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.play import Ended, run
@@ -30,7 +30,6 @@ from tests.lab.windows.image import USER
 
 pytestmark = pytest.mark.gateway
 
-MODULES = Path(__file__).resolve().parents[2] / "plugins" / "modules"
 INCLUDE = "    include      flatnet/identity.conf;\n"
 PROBE = {"path": "/healthz", "pattern": "ok"}
 # The caller's answer as a line of JSON, whatever else Ansible prints.
@@ -366,13 +365,7 @@ def test_a_wrong_password_is_one_clear_sentence(site: Site) -> None:
 
 def test_examples_run_as_they_are_printed(running: Site) -> None:
     shutil.copytree(running.conf, running.reports / "files" / "conf")
-    shown = []
-    for name in ("gateway_tasks", "gateway", "gateway_config", "gateway_info"):
-        for statement in ast.parse((MODULES / f"{name}.py").read_text("utf-8")).body:
-            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "EXAMPLES":
-                shown.extend(yaml.safe_load(ast.literal_eval(statement.value)))
 
-    ended = running.run_tasks(shown)
+    ended = running.run_tasks([task for module in WINDOWS for task in examples(module)])
 
     assert ended.code == 0, ended.output
-    assert len(shown) >= 5

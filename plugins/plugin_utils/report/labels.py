@@ -33,6 +33,7 @@ OPERATIONS = {
     "start": Text("起動", "Start"),
     "stop": Text("停止", "Stop"),
     "reload": Text("Gateway の設定の再読み込み", "Reload of the gateway"),
+    "gateway_config": Text("Gateway の設定の反映", "Rollout of the gateway's configuration"),
     "status": Text("状態の確認", "Status"),
     "backup": Text("バックアップ", "Backup"),
     "backups": Text("バックアップの一覧", "List of backups"),
