@@ -16,7 +16,7 @@ description:
     what has to be answered. What does not come out well brings the old tree back, and a reload with it.
   - Trying, swapping and proving are one transaction on the host, as with M(flatnet.ops.gateway); a connection that is cut meanwhile
     leaves the old configuration or the new one in effect, and the next command says which.
-  - The tree has to include C(flatnet/identity.conf) in the server on O(port), which answers C(/.flatnet/whoami) to this host alone.
+  - The tree has to include C(flatnet/identity*.conf) in the server on O(port), which answers C(/.flatnet/whoami) to this host alone.
     That answer proves that a new worker serves the new configuration. What lies in C(conf\flatnet) is this collection's own,
     and is carried over.
   - A file that differs from the live one in its line ends alone is the same, and a file that is replaced keeps the line ends that

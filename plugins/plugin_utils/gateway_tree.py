@@ -17,7 +17,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import L
 # The folder of the generated includes, which are no part of a site's own configuration.
 OURS = "flatnet"
 FIRST = "nginx.conf"
-_IDENTITY = re.compile(rb"^[^#\n]*\binclude\s+[\"']?flatnet/(?:identity|\*)\.conf[\"']?\s*;", re.MULTILINE)
+_IDENTITY = re.compile(rb"^[^#\n]*\binclude\s+[\"']?flatnet/(?:identity\*?|\*)\.conf[\"']?\s*;", re.MULTILINE)
 # What Windows makes of a name: these cannot be, or are other files than they seem.
 _FORBIDDEN = re.compile(r'[<>:"|?*\\\x00-\x1f]|[ .]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 
@@ -107,7 +107,7 @@ def check(tree: Mapping[str, bytes]) -> None:
     if not any(_IDENTITY.search(content) for content in tree.values()):
         raise TreeRefused(
             f"the server on the gateway's own port was expected to include the answer by which a rollout is proved, and no file of"
-            f" the tree does: put 'include {OURS}/identity.conf;' into that server"
+            f" the tree does: put 'include {OURS}/identity*.conf;' into that server"
         )
 
 

@@ -87,7 +87,7 @@ def test_another_case_of_a_name_is_the_same_file() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["include flatnet/identity.conf;", '  include "flatnet/identity.conf" ;', "server { include flatnet/*.conf;"],
+    ["include flatnet/identity.conf;", "include flatnet/identity*.conf;", '  include "flatnet/identity.conf" ;', "server { include flatnet/*.conf;"],
 )
 def test_the_answer_that_proves_a_rollout_is_found(line: str) -> None:
     check({"nginx.conf": b"", "conf.d/a": f"# x\n{line}\r\n".encode()})
@@ -100,7 +100,7 @@ def test_the_answer_that_proves_a_rollout_is_found(line: str) -> None:
         ({}, "and it has no file"),
         (
             {"nginx.conf": b"# include flatnet/identity.conf;\n"},
-            "put 'include flatnet/identity.conf;' into that server",
+            "put 'include flatnet/identity*.conf;' into that server",
         ),
         ({"nginx.conf": FIRST, "Flatnet/wsl.conf": b""}, "the tree has Flatnet/wsl.conf: remove it"),
         ({"nginx.conf": FIRST, "a.conf": b"", "A.conf": b""}, "A.conf and a.conf are one file on Windows"),
