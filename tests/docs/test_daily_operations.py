@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every code block of the page on daily operations does what the page says, in order, on one lab with a gateway."""
+"""Every code block of the pages on daily operations and maintenance does what its page says, in order, on one lab with a gateway."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.docs.manual import Step, blocks, first_unmatched, steps
 from tests.lab import Host, Lab
 from tests.lab.windows.gateway import PASSWORD, Gateway
 
-# Where no gateway can be made, none of the page can be tried, and every block is counted as skipped.
+# Where no gateway can be made, none of the pages can be tried, and every block is counted as skipped.
 pytestmark = [pytest.mark.docs, pytest.mark.gateway]
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "operations" / "daily-operations.md"
+PAGES = [ROOT / "docs" / "operations" / f"{name}.md" for name in ("daily-operations", "maintenance")]
 SSH_CONFIG = """
 Host wsl1.example.net
   HostName 127.0.0.1
@@ -74,6 +74,7 @@ class Site:
             "HOME": str(self.home),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "ANSIBLE_SSH_COMMON_ARGS": f"-F {self.home / 'ssh_config'}",
+            "RSYNC_RSH": f"ssh -F {self.home / 'ssh_config'}",
         }
 
 
@@ -85,7 +86,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         home = tmp_path_factory.mktemp("home")
         known = lab.directory / "known_hosts"
         (home / "ssh_config").write_text(SSH_CONFIG.format(port=wsl.port("ssh"), key=lab.key, known_hosts=known))
-        (line,) = [block.text for block in blocks(PAGE) if block.kind == "nginx"]
+        (line,) = [block.text for block in blocks(PAGES[0]) if block.kind == "nginx"]
         server = gateway.drive / "openresty" / "conf" / "conf.d" / "gateway.conf"
         text = server.read_text("utf-8")
         assert "default_server;\n" in text
@@ -93,7 +94,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(wsl, gateway, home)
 
 
-@pytest.mark.parametrize("step", steps(PAGE), ids=str)
+@pytest.mark.parametrize("step", [step for page in PAGES for step in steps(page)], ids=str)
 def test_a_block_does_what_the_page_says(site: Site, step: Step) -> None:
     if site.broken:
         pytest.skip(f"{step} is not run: {site.broken[0]} has failed before it")
