@@ -12,13 +12,22 @@ import sys
 from tests.lab.host import SERVICES, Host
 from tests.lab.lab import Lab, lab_names, lock_of, remove_lab, sweep
 from tests.lab.machine import LabError, require_programs, step, try_lock
+from tests.lab.windows.gateway import PASSWORD
+from tests.lab.windows.image import USER
+from tests.lab.windows.powershell import missing
 
 
 def up(lab: Lab) -> None:
-    """Make the lab with one full host, or say how to reach the one that is there."""
+    """Make the lab with one full host and, where that can be, its gateway; or say how to reach what is there."""
     if not lab.exists():
+        reason = missing()
+        if reason:
+            print(f"no gateway: {reason}")
         with lab:
-            lab.new_host("wsl1")
+            gateway = None if reason else lab.new_gateway("gateway1")
+            lab.new_host("wsl1", gateway=gateway)
+            if gateway:
+                gateway.start_nginx()
     status(lab)
 
 
@@ -46,7 +55,7 @@ def disaster(lab: Lab) -> None:
     """Destroy the first host of the lab with all its data, and put an empty one in its place."""
     host = first_host(lab)
     host.destroy()
-    lab.new_host(host.name, seed="empty")
+    lab.new_host(host.name, seed="empty", gateway=next(iter(lab.gateways()), None))
     status(lab)
 
 
@@ -70,6 +79,16 @@ def status(lab: Lab) -> None:
         for line in host.output("podman", "ps", "--all", "--format", "{{.Names}}\t{{.Status}}").splitlines():
             container, state = line.split("\t")
             print(f"    {container:22} {state}")
+
+    for gateway in lab.gateways():
+        print(f"  gateway {gateway.name}")
+        print(
+            f"    winrm                  {gateway.url('winrm')}/wsman, {USER}, {PASSWORD}, {gateway.authority.certificate}"
+        )
+        print(
+            f"    http                   {gateway.url('http')} {'answers' if gateway.serves() else 'nginx does not run'}"
+        )
+        print(f"    C:                     {gateway.drive}")
 
 
 def first_host(lab: Lab) -> Host:

@@ -57,8 +57,11 @@ class Host:
         """Where the machine keeps the host's /var/lib/containers."""
         return self.lab.directory / "hosts" / self.name
 
-    def create(self, group: str, seed: str, admin_api: bool) -> None:
-        """Start the host with the files of the site; its containers exist afterwards, and do not run yet."""
+    def create(self, group: str, seed: str, admin_api: bool, drive: Path | None) -> None:
+        """Start the host with the files of the site; its containers exist afterwards, and do not run yet.
+
+        :param drive: drive C: of its Windows, which has the gateway's files of the site already
+        """
         graph = self.directory / "containers"
         graph.mkdir(parents=True)
         self.lab.podman.start(
@@ -69,10 +72,11 @@ class Host:
             "--tmpfs=/tmp", "--tmpfs=/run",
             f"--volume={graph}:/var/lib/containers",
             f"--volume={self.lab.backup_volume}:/backup",
+            *([f"--volume={drive}:/mnt/c"] if drive else []),
             f"--volume={self.lab.image.images}:/usr/share/flatnet-lab/images:ro",
             "--rootfs", f"{self.lab.image.rootfs}:O", "/sbin/init",
         )  # fmt: skip
-        self.copy_site(admin_api)
+        self.copy_site(admin_api, of_windows=drive is None)
         self.wait_for_ssh()
         self.run(["podman-compose", "--file", COMPOSE, "up", "--no-start"])
         self.run(["/opt/flatnet/apps/create"])
@@ -87,10 +91,12 @@ class Host:
             if not REGISTRY:
                 make_log_lines(self.volume("loki_data"), int(time.time()))
 
-    def copy_site(self, admin_api: bool) -> None:
+    def copy_site(self, admin_api: bool, of_windows: bool) -> None:
         """Put the site's files and the lab's key onto the host."""
         with self.unpacked() as tar:
-            tar.add(SITE, ".", filter=owned_by_root)
+            for part in sorted(SITE.iterdir()):
+                if of_windows or part.name != "mnt":
+                    tar.add(part, part.name, filter=owned_by_root)
             tar.add(self.lab.key.with_suffix(".pub"), "./root/.ssh/authorized_keys", filter=owned_by_root)
         self.run(["sh", "-euc", OWN_DIRECTORY, "sh", "/etc/cni/net.d"])
         text = self.read(COMPOSE).decode()

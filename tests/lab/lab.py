@@ -149,14 +149,26 @@ class Lab:
         raise LabError(f"The lab {self.name!r} has no host {name!r}.")
 
     def new_host(
-        self, name: str, *, group: str = "wsl", seed: str = "full", admin_api: bool = False, start: bool = True
+        self,
+        name: str,
+        *,
+        group: str = "wsl",
+        seed: str = "full",
+        admin_api: bool = False,
+        start: bool = True,
+        gateway: Gateway | None = None,
     ) -> Host:
-        """Make a host: with data and running, or with empty volumes for a restore (`seed="empty", start=False`)."""
+        """Make a host: with data and running, or with empty volumes for a restore (`seed="empty", start=False`).
+
+        :param gateway: the Windows that it is the WSL2 of; without one, /mnt/c is a copy of the site's files
+        """
         if seed not in SEEDS:
             raise LabError(f"The seed of a host is one of {', '.join(SEEDS)}; got {seed!r}.")
         host = Host(self, name)
         with step(f"{name}: new host, seed {seed}"):
-            host.create(group, seed, admin_api)
+            host.create(group, seed, admin_api, gateway.drive if gateway else None)
+            if gateway:
+                gateway.attach(host)
             self.write_inventory()
         if start:
             with step(f"{name}: start of the stack"):

@@ -83,7 +83,9 @@ def owner() -> Iterator[subprocess.Popen[str]]:
 def person(command: str, name: str) -> subprocess.CompletedProcess[str]:
     """What a person types."""
     argv = [sys.executable, "-m", "tests.lab", command, "--name", name]
-    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    # The gateway beside it has tests of its own.
+    environment = {**os.environ, "FLATNET_LAB_POWERSHELL": "/nowhere"}
+    return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def describe(tree: Path) -> dict[str, object]:
@@ -408,6 +410,7 @@ def test_a_person_keeps_a_lab() -> None:
     try:
         assert made.returncode == 0, made.stderr
         assert re.search(r"prometheus +http://127.0.0.1:\d+ ready", made.stdout)
+        assert made.stdout.count("no gateway: FLATNET_LAB_POWERSHELL names /nowhere") == 1
         sweep()
         with pytest.raises(LabError, match="kept for a person"), Lab(name):
             pass

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.lab.host import Host
     from tests.lab.lab import Lab
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 HERE = Path(__file__).parent
 SITE = HERE / "site"
 SHARED_SITE = HERE.parent / "site" / "mnt" / "c" / "openresty"
@@ -32,8 +33,12 @@ SHARED_SITE = HERE.parent / "site" / "mnt" / "c" / "openresty"
 SITE_ADDRESS = "172.28.112.10"
 PASSWORD = "Gateway-2026"
 DISTRIBUTION = "Debian"
+# Where WSL keeps the address of its virtual machine.
+LXSS = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Lxss"
 PORTS = {"winrm": 5986, "http": 80}
 POWERSHELL = r"C:\windows\System32\WindowsPowerShell\v1.0\powershell.exe"
+# The build of nginx.exe looks for nginx.conf beside itself.
+ON_THE_SITE = (r"C:\openresty\nginx.exe", "-p", r"C:\openresty", "-c", r"conf\nginx.conf")
 LIBRARY = "/usr/lib/flatnet-lab"
 # Files that the zip of OpenResty brings; it writes them with CRLF.
 FROM_THE_ZIP = ("conf/nginx.conf", "conf/mime.types")
@@ -81,9 +86,7 @@ class Gateway:
         self.settings.mkdir()
         authority.issue(self.name, self.settings / "certificate.pem")
         (self.settings / "wsl").mkdir()
-        windows = f"C:\\winlab\\powershell\\{program(powershell)}"
-        computer = {"prefix": "/prefix", "powershell": windows, "user": USER, "password": PASSWORD}
-        (self.settings / "computer.json").write_text(json.dumps(computer))
+        self._describe(f"C:\\winlab\\powershell\\{program(powershell)}")
         self.lab.podman.start(
             self.name, "--hostname", self.name, "--label=flatnet-lab-group=gateway", "--network=lab",
             *(f"--publish=127.0.0.1::{port}" for port in PORTS.values()),
@@ -97,7 +100,16 @@ class Gateway:
             "--rootfs", f"{self.lab.windows_image.rootfs}:O",
             "sh", "-c", "exec python3 -B -m computer >>/lab/computer.log 2>&1",
         )  # fmt: skip
+        published = {name: self.lab.podman("port", self.name, str(port)) for name, port in PORTS.items()}
+        ports = {name: int(line.rsplit(":", 1)[1]) for name, line in published.items()}
+        (self.directory / "ports.json").write_text(json.dumps(ports))
         self.wait_until_booted()
+
+    def _describe(self, powershell: str) -> None:
+        """Write what the computer is told about itself: the real PowerShell needs the console that its stand-in does not."""
+        shell = powershell if powershell.endswith("powershell.exe") else POWERSHELL
+        computer = {"prefix": "/prefix", "powershell": powershell, "shell": shell, "user": USER, "password": PASSWORD}
+        (self.settings / "computer.json").write_text(json.dumps(computer))
 
     def _copy_prefix(self) -> None:
         """A Windows of its own; C:\\windows is large and hardly written to, so it lies on top of the image's."""
@@ -124,18 +136,32 @@ class Gateway:
         shutil.copy(self.lab.windows_image.nginx(VERSION), openresty / "nginx.exe")
 
     def attach(self, host: Host) -> None:
-        """Make a host this computer's WSL2: `wsl.exe` leads to it, and the gateway's configuration names its address."""
+        """Make a host this computer's WSL2: `wsl.exe` leads to it, registry and configuration name its address."""
         address = self.lab.address(host.name)
         folder = self.settings / "wsl"
         shutil.copy(self.lab.key, folder / "key")
         (folder / "distributions.json").write_text(json.dumps({DISTRIBUTION: address}))
         (folder / "known_hosts").write_text(f"{DISTRIBUTION} {self.lab.host_key}\n")
+        self.run(["reg.exe", "add", LXSS, "/v", "NatIpAddress", "/d", address, "/f"])
         for path in sorted((self.drive / "openresty" / "conf").rglob("*.conf")):
             path.write_bytes(path.read_bytes().replace(SITE_ADDRESS.encode(), address.encode()))
 
     def port(self, service: str) -> int:
         """The port on 127.0.0.1 that leads to `winrm` or `http`."""
-        return int(self.lab.podman("port", self.name, str(PORTS[service])).rsplit(":", 1)[1])
+        ports: dict[str, int] = json.loads((self.directory / "ports.json").read_text())
+        return ports[service]
+
+    def url(self, service: str) -> str:
+        """Where the machine reaches a service of the gateway."""
+        return f"{'https' if service == 'winrm' else 'http'}://127.0.0.1:{self.port(service)}"
+
+    def serves(self) -> bool:
+        """Whether nginx answers that it has its configuration."""
+        try:
+            with DIRECT.open(f"{self.url('http')}/healthz", timeout=5) as answer:
+                return bool(answer.read() == b"ok\n")
+        except OSError:
+            return False
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -160,7 +186,7 @@ class Gateway:
 
     def lab_request(self, what: str, asked: Mapping[str, object] | None = None, patience: float = 60) -> Any:
         """Ask the computer for something that only a lab can do."""
-        url = f"https://127.0.0.1:{self.port('winrm')}/lab/{what}"
+        url = f"{self.url('winrm')}/lab/{what}"
         login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         request = urllib.request.Request(url, json.dumps(asked or {}).encode(), {"Authorization": f"Basic {login}"})
         trusted = ssl.create_default_context(cafile=self.authority.certificate)
@@ -197,6 +223,23 @@ class Gateway:
         encoded = base64.b64encode(script.encode("utf-16-le")).decode()
         return self.run([POWERSHELL, "-NoProfile", "-NonInteractive", "-EncodedCommand", encoded], **options)
 
+    def start_nginx(self) -> None:
+        """Start nginx as a person does who sits at the computer, and wait until it serves."""
+        self.lab_request("start", {"argv": ON_THE_SITE, "directory": "C:\\openresty"})
+        wait_until(f"An answer of nginx on {self.name}", self.serves, 20)
+
+    def nginx(self, *argv: str) -> Ran:
+        """Run nginx.exe on the site's prefix and configuration: `-t`, `-s reload`."""
+        return self.run([*ON_THE_SITE, *argv])
+
+    def processes(self, program: str) -> int:
+        """How many processes run a program, named by its file: `nginx.exe`."""
+        return int(self.lab_request("processes", {"name": program}))
+
+    def end(self, program: str) -> None:
+        """Kill every process of a program, as a person does with the Task Manager."""
+        self.lab_request("end", {"name": program})
+
     def outage(self, seconds: float, delay: float = 0) -> None:
         """The network to the computer fails; what runs there runs on."""
         self.lab_request("outage", {"seconds": seconds, "delay": delay})
@@ -221,20 +264,19 @@ class Gateway:
         return True
 
     def wait_until_booted(self) -> None:
-        """Wait until Windows runs, and say why if its container has ended."""
+        """Wait until Windows runs; a failure carries the last lines of what the computer said."""
+        try:
+            wait_until(f"The boot of {self.name}", self._booted, 60)
+        except LabError as error:
+            path = self.settings / "computer.log"
+            log = path.read_text("utf-8", "replace").splitlines()[-20:] if path.exists() else []
+            raise LabError("\n".join([str(error), *log])) from error
 
-        def booted() -> bool:
-            state = self.lab.podman("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", self.name)
-            if not state.startswith("running"):
-                log = (
-                    (self.settings / "computer.log").read_text("utf-8", "replace")
-                    if (self.settings / "computer.log").exists()
-                    else ""
-                )
-                raise LabError(f"The gateway {self.name} has ended ({state}): {log.strip()[-2000:]}")
-            return self.answers()
-
-        wait_until(f"The boot of {self.name}", booted, 60)
+    def _booted(self) -> bool:
+        state = self.lab.podman("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", self.name)
+        if not state.startswith("running"):
+            raise LabError(f"The gateway {self.name} has ended ({state}):")
+        return self.answers()
 
     def destroy(self) -> None:
         """The computer and its drive are gone."""

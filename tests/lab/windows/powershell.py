@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import tarfile
 from pathlib import Path
 
 from tests.lab.machine import CACHE, LabError, lock, remove_tree, step
+from tests.lab.windows.image import GENERATIONS, SUITE
 
 VARIABLE = "FLATNET_LAB_POWERSHELL"
 PROGRAMS = ("powershell.exe", "pwsh.exe")
 ARCHIVE = Path(__file__).resolve().parents[4] / "shared" / "winlab" / "powershell.tar.xz"
+SUITE_SCRIPT = Path("/usr/share/debootstrap/scripts") / SUITE
 ADVICE = f"set {VARIABLE} to a folder with a Windows build of PowerShell 7 (powershell.exe or pwsh.exe)"
 
 
 def missing() -> str:
     """Why no gateway can be made here; nothing when one can."""
+    if platform.machine() != "x86_64":
+        return f"Wine runs nginx.exe on x86_64 alone, and this machine is {platform.machine()}"
+    if not SUITE_SCRIPT.exists():
+        return f"the gateway's Wine comes from Debian {SUITE}, which the debootstrap of this machine does not know"
     given = os.environ.get(VARIABLE)
     if given and not program(Path(given)):
         return f"{VARIABLE} names {given}, which has neither {' nor '.join(PROGRAMS)}: {ADVICE}"
@@ -51,8 +58,10 @@ def unpacked(archive: Path) -> Path:
             remove_tree(partial)
             partial.mkdir()
             with step("PowerShell: unpacked"), tarfile.open(archive) as tar:
-                tar.extractall(partial, filter="data")
-            for old in CACHE.glob("powershell-*/"):
-                remove_tree(old)
+                tar.extractall(partial)
             partial.rename(target)
+        os.utime(target)
+        newest = sorted(CACHE.glob("powershell-*/"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in newest[GENERATIONS:]:
+            remove_tree(old)
     return target

@@ -24,12 +24,11 @@ from .control import Control, listen
 from .distributions import Distributions
 from .scheduler import Scheduler
 from .server import Server, Unreachable
-from .shells import Shell, Shells
-from .wine import Wine, end
+from .shells import POWERSHELL, Shell, Shells
+from .wine import Wine, end, named
 
 FOLDER = Path("/lab")
 PORT = 5986
-IDLE_SECONDS = 7200
 # What the stubs keep until the computer goes down.
 VOLATILE = "drive_c/windows/temp/lab-volatile"
 # The answer to a request has to leave before the network goes.
@@ -42,12 +41,13 @@ class Computer:
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self.wine = Wine(Path(settings["prefix"]), settings["powershell"])
+        self.shell = settings["shell"]
         self.clock = Clock()
         self.unreachable = Unreachable()
         self.scheduler = Scheduler(self.wine, self.clock)
-        shells = Shells(lambda variables: Shell(self.wine, variables, settings["powershell"]), IDLE_SECONDS)
-        self.shells = shells
-        listen(Control(self.scheduler, Distributions(FOLDER / "wsl")))
+        self.control = Control(self.scheduler, Distributions(FOLDER / "wsl"))
+        listen(self.control)
+        self.shells = shells = Shells(lambda variables: Shell(self.wine, variables, self.shell))
         credentials = f"{settings['user']}:{settings['password']}"
         self.server = Server(PORT, FOLDER / "certificate.pem", credentials, shells, self.lab, self.unreachable)
 
@@ -66,12 +66,16 @@ class Computer:
             threading.Thread(target=self.reboot, args=(asked["seconds"],)).start()
         elif what == "time":
             self.clock.pass_time(asked["seconds"])
-        elif what == "tasks":
-            return self.scheduler.describe()
+        elif what == "start":
+            self.wine.start(asked["argv"], directory=asked["directory"])
+        elif what == "processes":
+            return len(named(asked["name"]))
+        elif what == "end":
+            end(named(asked["name"]))
         elif what == "run":
             return self.run(asked)
         else:
-            raise ValueError(f"The lab does not know {what!r}.")
+            return self.control.do(what, asked)
         return None
 
     def reboot(self, seconds: float) -> None:
@@ -87,8 +91,9 @@ class Computer:
 
     def run(self, asked: Request) -> dict[str, Any]:
         """Run a Windows program past WinRM; end it when it takes too long, or when a file has so many lines."""
+        program, *arguments = asked["argv"]
         process = self.wine.start(
-            asked["argv"],
+            [self.shell if POWERSHELL.fullmatch(program) else program, *arguments],
             variables=asked.get("variables"),
             stdin=subprocess.PIPE,
             output=subprocess.PIPE,

@@ -15,7 +15,8 @@ from typing import Any
 from .distributions import Distributions
 from .scheduler import Refusal, Scheduler
 
-PORT = 49100
+# Below the ports that the kernel hands out, so that no connection of a program has it.
+PORT = 19100
 Request = Mapping[str, Any]
 
 
@@ -39,9 +40,17 @@ class Control:
         """Do what is asked."""
         asked: Request = json.loads(line)
         try:
-            return {"answer": self._does[asked["do"]](asked)}
+            return {"answer": self.do(asked["do"], asked)}
         except Refusal as refusal:
             return {"refusal": str(refusal)}
+
+    def do(self, what: str, asked: Request) -> Any:
+        """Do one thing.
+
+        :raises KeyError: there is no such thing
+        :raises Refusal: it cannot be done
+        """
+        return self._does[what](asked)
 
     def _wsl(self, asked: Request) -> dict[str, Any]:
         done = self._distributions.run(asked["distribution"], asked["user"], asked["argv"])

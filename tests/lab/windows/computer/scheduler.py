@@ -9,7 +9,6 @@ import re
 import subprocess
 import threading
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +16,13 @@ from typing import Any
 
 from .clock import Clock
 from .tasks import Action, BadTask, Task, Trigger, parse_task, with_enabled
-from .wine import HOME, Wine, end, windows_argv
+from .wine import HOME, SYSTEM, Wine, end, windows_argv
 
 MARK = "FLATNET_LAB_TASK"
-# Constants of the Task Scheduler, and the code of Windows for a file that is not there.
-IS_RUNNING, HAS_NOT_RUN, TERMINATED, FILE_NOT_FOUND = 0x41301, 0x41303, 0x41306, 0x80070002
+# Constants of the Task Scheduler; errors of Windows for a program and for a working directory that are not there.
+IS_RUNNING, HAS_NOT_RUN, TERMINATED = 0x41301, 0x41303, 0x41306
+FILE_NOT_FOUND, NO_DIRECTORY = 0x80070002, 0x8007010B
 TICK = 0.1
-SYSTEM = r"C:\windows\system32"
 VARIABLES = {
     "SYSTEMROOT": r"C:\windows",
     "WINDIR": r"C:\windows",
@@ -34,7 +33,7 @@ VARIABLES = {
 }
 
 
-class Refusal(Exception):
+class Refusal(ValueError):
     """The scheduler refuses, in the words that schtasks prints after `ERROR: `."""
 
 
@@ -138,11 +137,15 @@ class Scheduler:
         if path is None or not path.is_file():
             entry.last_result = FILE_NOT_FOUND
             return
+        directory = expanded(action.directory) or SYSTEM
+        if self._wine.path(directory) is None:
+            entry.last_result = NO_DIRECTORY
+            return
         mark = f"{name} {uuid.uuid4()}"
         process = self._wine.start(
             [program, *windows_argv(expanded(action.arguments))],
             variables={MARK: mark},
-            directory=expanded(action.directory) or SYSTEM,
+            directory=directory,
         )
         limit = entry.task.time_limit
         entry.instances.append(Instance(process, mark, now + limit if limit else None, waiting))
@@ -214,7 +217,7 @@ class Scheduler:
     def delete(self, name: str) -> None:
         """Remove a task; what it has started runs on."""
         with self._lock:
-            known, _ = self._entry(name)
+            known = self._entry(name)[0]
             del self._entries[known]
             self._path(known).unlink()
 
@@ -233,7 +236,7 @@ class Scheduler:
     def stop(self, name: str) -> None:
         """End every running instance of a task."""
         with self._lock:
-            _, entry = self._entry(name)
+            entry = self._entry(name)[1]
             self._stop(entry)
 
     def describe(self, name: str | None = None) -> list[dict[str, Any]]:
@@ -279,6 +282,6 @@ def before(point: datetime) -> datetime:
     return point - datetime.resolution
 
 
-def expanded(text: str, variables: Mapping[str, str] = VARIABLES) -> str:
+def expanded(text: str) -> str:
     """A text with the variables of Windows in it replaced."""
-    return re.sub(r"%([^%]+)%", lambda match: variables.get(match[1].upper(), match[0]), text)
+    return re.sub(r"%([^%]+)%", lambda match: VARIABLES.get(match[1].upper(), match[0]), text)

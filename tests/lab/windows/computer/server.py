@@ -133,10 +133,12 @@ class Handler(BaseHTTPRequestHandler):
             self._reply(404, b"", SOAP)
 
     def _authorised(self) -> bool:
-        kind, _, given = self.headers.get("Authorization", "").partition(" ")
+        given = self.headers.get("Authorization", "")
+        if not given.startswith("Basic "):
+            return False
         try:
-            return kind == "Basic" and hmac.compare_digest(
-                base64.b64decode(given, validate=True), self.server.credentials
+            return hmac.compare_digest(
+                base64.b64decode(given.removeprefix("Basic "), validate=True), self.server.credentials
             )
         except binascii.Error:
             return False

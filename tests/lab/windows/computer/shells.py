@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import IO
 
-from .wine import Wine, end, windows_argv
+from .wine import Wine, end, group, windows_argv
 
 MARK = "WINRM_SHELL_ID"
 CHUNK = 96 * 1024
@@ -105,9 +105,9 @@ class Command:
         return taken, self._process.returncode if complete else None
 
     def end(self) -> None:
-        """End the process, not what it has started."""
+        """End the process, and what shares its console."""
         if self._ended is None:
-            end([self._process.pid])
+            end(group(self._process.pid))
 
 
 class Shell:
@@ -115,7 +115,6 @@ class Shell:
 
     def __init__(self, wine: Wine, variables: Mapping[str, str], powershell: str) -> None:
         self.id = new_id()
-        self.used = time.monotonic()
         self.commands: dict[str, Command] = {}
         self._wine, self._powershell = wine, powershell
         self._variables = {**variables, MARK: self.id}
@@ -133,13 +132,12 @@ class Shell:
 
 
 class Shells:
-    """The shells that are open; one that nobody uses any more is closed."""
+    """The shells that are open."""
 
-    def __init__(self, make: Callable[[Mapping[str, str]], Shell], idle_seconds: float) -> None:
-        self._make, self._idle_seconds = make, idle_seconds
+    def __init__(self, make: Callable[[Mapping[str, str]], Shell]) -> None:
+        self._make = make
         self._shells: dict[str, Shell] = {}
         self._lock = threading.Lock()
-        threading.Thread(target=self._close_idle, daemon=True).start()
 
     def open(self, variables: Mapping[str, str]) -> Shell:
         """Open a shell."""
@@ -150,10 +148,7 @@ class Shells:
 
     def find(self, shell_id: str) -> Shell | None:
         """The open shell of this name."""
-        shell = self._shells.get(shell_id)
-        if shell:
-            shell.used = time.monotonic()
-        return shell
+        return self._shells.get(shell_id)
 
     def close(self, chosen: Callable[[Shell], bool]) -> None:
         """Close shells."""
@@ -163,11 +158,6 @@ class Shells:
                 del self._shells[shell.id]
         for shell in closed:
             shell.close()
-
-    def _close_idle(self) -> None:
-        while True:
-            time.sleep(1)
-            self.close(lambda shell: time.monotonic() - shell.used > self._idle_seconds)
 
 
 def argv_of(line: str, powershell: str) -> list[str]:

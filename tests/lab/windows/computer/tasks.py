@@ -43,6 +43,10 @@ SETTINGS: dict[str, type[bool | timedelta] | tuple[int, int] | None] = {
 # What happens in no lab: nobody logs in, no event is logged, nobody is idle.
 NEVER = ("EventTrigger", "IdleTrigger", "LogonTrigger", "SessionStateChangeTrigger")
 TRIGGERS = ("BootTrigger", "CalendarTrigger", "RegistrationTrigger", "TimeTrigger", *NEVER)
+OF_A_TRIGGER = (
+    *("Delay", "Enabled", "EndBoundary", "ExecutionTimeLimit", "Repetition", "ScheduleByDay", "StartBoundary"),
+    *("StateChange", "Subscription", "UserId", "ValueQueries"),
+)
 
 
 class BadTask(Exception):
@@ -192,9 +196,12 @@ def parse_trigger(element: ET.Element) -> Trigger:
     if kind not in TRIGGERS:
         raise unexpected(element)
     children = {local(child): child for child in element}
-    daily = children.pop("ScheduleByDay", None)
+    daily = children.get("ScheduleByDay")
     if kind == "CalendarTrigger" and daily is None:
         raise BadTask("The lab's scheduler knows no calendar but ScheduleByDay.")
+    for name, child in children.items():
+        if name not in OF_A_TRIGGER:
+            raise unexpected(child)
     days = value({local(child): child for child in daily}, "DaysInterval", "1") if daily is not None else "1"
     start, end = (value(children, name, "") for name in ("StartBoundary", "EndBoundary"))
     if kind in ("TimeTrigger", "CalendarTrigger") and not start:

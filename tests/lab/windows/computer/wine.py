@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "WINEDLLOVERRIDES": f"mshtml=;{REPLACED}",
 }
 HOME = r"C:\users\operator"
+SYSTEM = r"C:\windows\system32"
 
 
 def windows_argv(line: str) -> list[str]:
@@ -99,9 +100,12 @@ class Wine:
         output: int | IO[bytes] = subprocess.DEVNULL,
         errors: int | IO[bytes] = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
-        """Start a Windows program, by its Windows path or by a name that Windows finds, in a session of its own."""
+        """Start a Windows program, by its Windows path or by its name in system32, in a session of its own."""
+        program, *arguments = argv
+        # A name alone would be run by Wine's start.exe, whose end is not the program's.
+        path = program if "\\" in program else f"{SYSTEM}\\{program}"
         return subprocess.Popen(
-            ["wine", *argv],
+            ["wine", path, *arguments],
             env={**self.environment, **(variables or {})},
             cwd=self.path(directory) or self.prefix,
             stdin=stdin,
@@ -112,11 +116,11 @@ class Wine:
 
     def path(self, windows: str) -> Path | None:
         """Where a file of drive C: lies, whichever case its name is written in; None when it is not there."""
-        drive, _, rest = windows.strip().strip('"').replace("/", "\\").partition("\\")
+        drive, *parts = windows.strip().strip('"').replace("/", "\\").split("\\")
         if drive.casefold() != "c:":
             return None
         found = self.prefix / "drive_c"
-        for part in filter(None, rest.split("\\")):
+        for part in filter(None, parts):
             exact = found / part
             if not exact.exists():
                 names = os.listdir(found) if found.is_dir() else []
@@ -132,6 +136,32 @@ class Wine:
         """Ids of the processes, of this container, in whose environment a variable has a value."""
         mark = f"{variable}={value}".encode()
         return [pid for pid, environment in environments() if mark in environment.split(b"\0")]
+
+
+def named(program: str) -> list[int]:
+    """The processes that run a Windows program, by the name of its file; the kernel keeps 15 bytes of it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "comm").read_text().strip().casefold() == program[:15].casefold():
+                found.append(int(entry.name))
+        # It has ended meanwhile.
+        except OSError:
+            continue
+    return [pid for pid in found if alive(pid)]
+
+
+def group(leader: int) -> list[int]:
+    """The processes of a group: a program without a console of its own is in the group of the one that started it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.getpgid(int(entry.name)) == leader:
+                found.append(int(entry.name))
+        # It has ended meanwhile.
+        except OSError:
+            continue
+    return found
 
 
 def environments() -> Iterator[tuple[int, bytes]]:

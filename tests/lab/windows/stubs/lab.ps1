@@ -36,7 +36,7 @@ function Invoke-Lab {
     param([hashtable] $Question)
     $client = New-Object System.Net.Sockets.TcpClient
     try {
-        $client.Connect('127.0.0.1', 49100)
+        $client.Connect('127.0.0.1', 19100)
         $stream = $client.GetStream()
         Write-Bytes $stream $Utf8.GetBytes((ConvertTo-Json -InputObject $Question -Compress -Depth 5) + "`n")
         $reader = New-Object System.IO.StreamReader $stream, $Utf8

@@ -4,15 +4,15 @@
 
 # Stands for route.exe: the IPv4 routes that somebody adds. Persistent ones lie in the registry where Windows has them, the others
 # are forgotten at a reboot.
-# Seen of the real one: ` OK!`; the value names of persistent routes (`10.100.0.0,255.255.0.0,172.28.112.10,1`); the two
-# parts of `print`; "The route addition failed: ..." with exit code 1 for a route that is there.
-# Assumed: the exit codes of the other failures, and that a gateway on no network of the computer is accepted (Windows refuses some).
-# Not here: any effect on traffic, IPv6, CHANGE.
+# Documented, or seen in public reports of the real one: the names of the values of persistent routes, as in
+# `10.100.0.0,255.255.0.0,172.28.112.10,1`; "The route addition failed: The object already exists."; the parts of `print`.
+# Assumed: ` OK!`, the exit codes, the wording of the other failures; that any gateway is accepted (Windows refuses one out of reach).
+# Not here: any effect on traffic, routes of the network cards, IPv6, CHANGE.
 . "$PSScriptRoot\lab.ps1"
 
-$Persistent = 'SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes'
+$PersistentKey = 'SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes'
 # A file of this folder goes when the computer goes down.
-$Active = 'C:\windows\temp\lab-volatile\routes'
+$ActiveFile = 'C:\windows\temp\lab-volatile\routes'
 
 function Stop-Stub {
     param([string] $Message)
@@ -21,18 +21,18 @@ function Stop-Stub {
 }
 
 function Get-Active {
-    if (-not [System.IO.File]::Exists($Active)) { return @() }
-    return @([System.IO.File]::ReadAllLines($Active) | Where-Object { $_ })
+    if (-not [System.IO.File]::Exists($ActiveFile)) { return @() }
+    return @([System.IO.File]::ReadAllLines($ActiveFile) | Where-Object { $_ })
 }
 
 function Set-Active {
     param([string[]] $Lines)
-    [void] [System.IO.Directory]::CreateDirectory([System.IO.Path]::GetDirectoryName($Active))
-    [System.IO.File]::WriteAllLines($Active, $Lines)
+    [void] [System.IO.Directory]::CreateDirectory([System.IO.Path]::GetDirectoryName($ActiveFile))
+    [System.IO.File]::WriteAllLines($ActiveFile, $Lines)
 }
 
 function Get-Persistent {
-    $key = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($Persistent)
+    $key = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($PersistentKey)
     if (-not $key) { return @() }
     $names = @($key.GetValueNames())
     $key.Close()
@@ -59,7 +59,7 @@ function Invoke-Add {
     if (@(Get-Active) + @(Get-Persistent) | Where-Object { & $same $_ }) { Stop-Stub 'The route addition failed: The object already exists.' }
     Set-Active (@(Get-Active) + $line)
     if ($Keep) {
-        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($Persistent)
+        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($PersistentKey)
         $key.SetValue($line, '')
         $key.Close()
     }
@@ -77,7 +77,7 @@ function Invoke-Delete {
     if ($kept.Count -eq $active.Count -and -not $persistent.Count) { Stop-Stub 'The route deletion failed: Element not found.' }
     Set-Active $kept
     foreach ($name in $persistent) {
-        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($Persistent)
+        $key = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey($PersistentKey)
         $key.DeleteValue($name)
         $key.Close()
     }
