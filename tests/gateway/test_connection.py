@@ -207,7 +207,7 @@ def test_the_next_command_tells_how_it_ended(site: Site, kind: str, fault: str) 
 
     caller = threading.Thread(target=call)
     caller.start()
-    assert within(60, lambda: site.reached(plan, case.step)), site.journal(plan)
+    assert within(60, lambda: site.reached(plan, case.step)), site.journal(plan)[-1500:]
     if fault == "cut":
         site.host.gateway.outage(2)
     else:
