@@ -352,6 +352,26 @@ def test_workers_that_die(running: Site) -> None:
     unchanged(running)
 
 
+@pytest.mark.parametrize("leaving", [True, False])
+def test_an_alert_in_the_error_log_counts_unless_it_is_of_a_worker_that_leaves(running: Site, leaving: bool) -> None:
+    """A worker that leaves sometimes finds a handle closed already."""
+    old = running.host.inside(running.port, transaction.WHOAMI)[1].split()[0]
+    line = f"2026/11/29 01:04:14 [alert] {old if leaving else 99999}#1888: CloseHandle(00000000000000A0) failed\r\n"
+    plan = transaction.reload(running.gateway, "g1", hold=1.5)
+    with ThreadPoolExecutor(1) as pool:
+        running.put(plan)
+        boot = pool.submit(running.boot)
+        assert within(20, lambda: b'"do":"verify"' in running.journal(plan))
+        with (running.path / "logs" / "error.log").open("a") as log:
+            log.write(line)
+        boot.result()
+
+    state = running.state(plan)
+    assert state.verdict == (transaction.DONE if leaving else transaction.UNDONE), state.sentence
+    assert ("CloseHandle" in state.sentence) != leaving
+    unchanged(running, generation="g1" if leaving else "g0")
+
+
 def test_a_master_that_cannot_start_its_worker_anew(running: Site) -> None:
     assert running.do(reload(running, "g1")).good
     assert within(5, lambda: len(running.processes()) == 2)

@@ -318,7 +318,13 @@ function Get-LogEnd($gateway) {
     return (New-Object IO.FileInfo $gateway.error_log).Length
 }
 
-function Get-Complaints($gateway, [long] $since) {
+function Test-Complaint([string] $line, $leaving) {
+    if ($line -notmatch '\[(emerg|alert)\] (\d+)#') { return $false }
+    # A worker on its way out may find a handle closed already.
+    return $Matches[1] -eq 'emerg' -or $leaving -notcontains [int] $Matches[2]
+}
+
+function Get-Complaints($gateway, [long] $since, $leaving) {
     if (-not [IO.File]::Exists($gateway.error_log)) { return , @() }
     $sharing = [IO.FileShare]::ReadWrite -bor [IO.FileShare]::Delete
     $log = New-Object IO.FileStream $gateway.error_log, ([IO.FileMode]::Open), ([IO.FileAccess]::Read), $sharing
@@ -329,7 +335,7 @@ function Get-Complaints($gateway, [long] $since) {
     } finally {
         $log.Dispose()
     }
-    return , @($text.Split([char[]] "`r`n", [StringSplitOptions]::RemoveEmptyEntries) | Where-Object { $_ -match '\[(emerg|alert)\]' } | Select-Object -First 20)
+    return , @($text.Split([char[]] "`r`n", [StringSplitOptions]::RemoveEmptyEntries) | Where-Object { Test-Complaint $_ $leaving } | Select-Object -First 20)
 }
 
 function Invoke-Program([string] $program, [string] $arguments, [int] $seconds) {
@@ -450,7 +456,7 @@ function Start-Gateway($run, $gateway, [string] $generation, [double] $seconds, 
         # A gateway that did not say who it is before need not say it when it is back.
         if ($masters.Count -eq 1 -and $answer.Kind -eq 'stranger' -and -not $named) { return $answer }
         if (-not $masters.Count) {
-            $complaints = Get-Complaints $gateway $log
+            $complaints = Get-Complaints $gateway $log @()
             if ($asked -ge 0 -and $complaints.Count) { Fail "the gateway was expected to start, and its log says '$($complaints[0])': put that right and start it again" }
             # The scheduler ignores a request while it thinks that the last instance runs.
             if ($waited.Elapsed.TotalSeconds -ge $asked + 3) {
@@ -501,7 +507,7 @@ function Update-Gateway($run, $gateway, [string] $generation, [double] $seconds,
             $ours = Get-Ours $gateway
             if (@($ours | Where-Object { -not $_.Master -and $old -notcontains $_.Id }).Count) { break }
         }
-        $complaints = Get-Complaints $gateway $before.log
+        $complaints = Get-Complaints $gateway $before.log $old
         if ($complaints.Count) { Fail "the reload was expected to leave the error log clean, and it says '$($complaints[0])'" }
         if ($waited.Elapsed.TotalSeconds -ge $limit) {
             $came = if ($answer.Kind -eq 'ours') { "PID $($answer.Pid) with generation $($answer.Generation) did" } else { $answer.Why }
@@ -743,7 +749,9 @@ function Invoke-Step($run, $step, $before) {
             [Threading.Thread]::Sleep([int] [Math]::Max(0, [Math]::Min($step.hold_ms, 1000 * (Get-Left $run 60))))
             $again = Get-ProvedAnswer $run $gateway $step
             if ($again.Pid -ne $answer.Pid) { Fail "the worker with PID $($answer.Pid) was expected to go on answering, and PID $($again.Pid) does: look in $($gateway.error_log) why workers end" }
-            $complaints = Get-Complaints $gateway $before.log
+            $reloaded = Find-Begun $run 'reload'
+            $leaving = if ($reloaded) { $reloaded.before.workers } else { 0 }
+            $complaints = Get-Complaints $gateway $before.log $leaving
             if ($complaints.Count) { Fail "the error log was expected to stay clean, and it says '$($complaints[0])'" }
             Set-Answer $run $again
         }
@@ -833,7 +841,13 @@ function Restore-Gateway($run, $gateway, $before) {
 
 function Get-State($gateway) {
     $ours = Get-Ours $gateway
-    $answer = Get-Answer $gateway
+    $seen = @{ Answer = $null }
+    # While workers take turns a request may fail.
+    $null = Wait-Until 1 {
+        $seen.Answer = Get-Answer $gateway
+        $seen.Answer.Kind -eq 'ours' -or -not $ours.Count
+    }
+    $answer = $seen.Answer
     return [ordered]@{
         masters = @($ours | Where-Object { $_.Master } | ForEach-Object { $_.Id })
         workers = @($ours | Where-Object { -not $_.Master } | ForEach-Object { $_.Id })

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab import Lab
+from tests.lab.lab import sweep
 from tests.lab.machine import LabError, mounts_below, wait_until
 from tests.lab.windows.computer.tasks import NAMESPACE
 from tests.lab.windows.gateway import DIRECT, Gateway
@@ -25,6 +29,15 @@ from tests.lab.windows.image import OTHER_VERSION, VERSION
 pytestmark = pytest.mark.gateway
 
 NAME = f"test-{os.getpid()}"
+ROOT = Path(__file__).resolve().parents[3]
+OWNER = """
+import sys, time
+from tests.lab import Lab
+with Lab(sys.argv[1]) as lab:
+    lab.new_gateway("gateway1")
+    print("ready", flush=True)
+    time.sleep(600)
+"""
 BOOT = "<BootTrigger><Repetition><Interval>PT1M</Interval></Repetition></BootTrigger>"
 CMD = r"C:\windows\system32\cmd.exe"
 OTHER_NGINX = rf"C:\winlab\nginx\{OTHER_VERSION}\nginx.exe"
@@ -346,6 +359,21 @@ def test_drive_c_is_a_directory_of_the_machine(gateway: Gateway) -> None:
     assert (gateway.drive / "openresty" / "conf" / "犬.conf").exists()
     script = "[IO.Directory]::Move('C:\\openresty\\conf', 'C:\\openresty\\away'); [IO.Directory]::Move('C:\\openresty\\away', 'C:\\openresty\\conf')"
     assert gateway.powershell(script).code == 0
+
+
+def test_the_gateway_of_a_killed_owner_is_swept() -> None:
+    orphan = Lab(f"{NAME}-b")
+    argv = [sys.executable, "-c", OWNER, orphan.name]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout
+        assert owner.stdout.readline() == "ready\n"
+        owner.kill()
+    process = Path("/proc") / orphan.podman("inspect", "--format", "{{.State.Pid}}", "gateway1")
+    assert mounts_below(orphan.directory)
+    sweep()
+    assert not process.exists()
+    assert not mounts_below(orphan.directory)
+    assert not orphan.exists()
 
 
 def test_an_end_that_nobody_asked_for_is_explained(gateway: Gateway) -> None:

@@ -22,7 +22,7 @@ TASK = (
     f'<?xml version="1.0" encoding="UTF-16"?>\r\n<Task version="1.2" xmlns="{NAMESPACE}"><Triggers><BootTrigger/></Triggers>'
     "<Principals><Principal><UserId>operator</UserId><LogonType>S4U</LogonType></Principal></Principals>"
     "<Settings><MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy></Settings>"
-    "<Actions><Exec><Command>C:\\windows\\system32\\cmd.exe</Command><Arguments>/c exit 日本</Arguments></Exec></Actions></Task>"
+    "<Actions><Exec><Command>C:\\windows\\system32\\cmd.exe</Command><Arguments>/c exit &quot;日本&quot;</Arguments></Exec></Actions></Task>"
 )
 NOT_FOUND = "ERROR: The system cannot find the file specified.\r\n"
 
@@ -74,7 +74,7 @@ def test_what_is_asked_of_a_task_is_answered(gateway: Gateway) -> None:
     assert values["TaskName"].strip() == r"\flatnet\gateway"
     assert values["Last Result"].strip() == "267011"
     assert values["Last Run Time"].strip() == "11/30/1999 12:00:00 AM"
-    assert values["Task To Run"].strip() == r"C:\windows\system32\cmd.exe /c exit 日本"
+    assert values["Task To Run"].strip() == r'C:\windows\system32\cmd.exe /c exit "日本"'
     assert values["Run As User"].strip() == "operator"
 
 
@@ -121,8 +121,8 @@ def test_schtasks_refuses_as_the_real_one_does(gateway: Gateway) -> None:
         "/Query /TN none",
         "/Run /TN none",
         "/End /TN none",
-        "/Change /TN none /ENABLE",
         "/Delete /TN none /F",
+        "/Change /TN none /ENABLE",
         "/Run",
         "/Run /TN none /Fast",
         "/Query /FO XLS",

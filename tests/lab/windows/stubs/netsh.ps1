@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Stands for netsh.exe: `interface portproxy` and `advfirewall firewall`, which keep what they are told where Windows keeps it.
-# Seen of the real one: the registry values of port proxies (iphlpsvc listens to them) and of firewall rules; `Ok.`; one rule per
-# value; exit code 1 and the sentences below for a rule that is not there and for a wrong argument, on standard output.
-# Assumed: that `add` of a proxy that exists replaces it, and that a port proxy begins to forward at once.
+# Documented, or seen in public reports of the real one: where port proxies and firewall rules lie in the registry, and how their values
+# are written; `Ok.`; "No rules match the specified criteria." on standard output with exit code 1.
+# Assumed: the wording and the code of every other refusal; that `add` of a proxy that exists replaces it.
 # Not here: any forwarding or filtering (nothing under Wine listens for it), IPv6 proxies, other contexts, other languages.
 . "$PSScriptRoot\lab.ps1"
 

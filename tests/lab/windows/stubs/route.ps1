@@ -4,10 +4,10 @@
 
 # Stands for route.exe: the IPv4 routes that somebody adds. Persistent ones lie in the registry where Windows has them, the others
 # are forgotten at a reboot.
-# Seen of the real one: ` OK!`; the value names of persistent routes (`10.100.0.0,255.255.0.0,172.28.112.10,1`); the two
-# parts of `print`; "The route addition failed: ..." with exit code 1 for a route that is there.
-# Assumed: the exit codes of the other failures, and that a gateway on no network of the computer is accepted (Windows refuses some).
-# Not here: any effect on traffic, IPv6, CHANGE.
+# Documented, or seen in public reports of the real one: the names of the values of persistent routes, as in
+# `10.100.0.0,255.255.0.0,172.28.112.10,1`; "The route addition failed: The object already exists."; the parts of `print`.
+# Assumed: ` OK!`, the exit codes, the wording of the other failures; that any gateway is accepted (Windows refuses one out of reach).
+# Not here: any effect on traffic, routes of the network cards, IPv6, CHANGE.
 . "$PSScriptRoot\lab.ps1"
 
 $PersistentKey = 'SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes'

@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Stands for schtasks.exe of Windows 10 and 11: the client of the task scheduler, which here is the lab's.
-# Seen in public reports of the real one: the SUCCESS lines; "The system cannot find the file specified." of /Query, /Run, /End and
-# /Change for a task that is not there, and the other sentence of /Delete; ERROR goes to standard error with exit code 1; the columns
-# of /Query in each format; /XML in the console's encoding although it says UTF-16; 267009, 267011, 267014 as results.
-# Assumed: the wording of every other refusal; that a disabled task cannot be run; that /End of a task that does not run succeeds;
-# that /Change /ENABLE registers the task again, so that a boot trigger waits for the next boot; "Disabled" comes before "Running".
-# Not here: /Create without /XML, a heading for each folder in tables and lists, other computers (/S, /U, /P), other languages than English. An unknown option is refused.
+# Seen in public reports of the real one: the SUCCESS lines of /Create, /Run, /Change and /Delete; "The system cannot find the file
+# specified." of /Query, /End and /Delete for a task that is not there, and the other sentence of /Change; ERROR on standard error with
+# exit code 1; the columns of CSV and LIST, and that CSV does not double a quote in Task To Run; 267009 and 267011 with 11/30/1999.
+# Assumed: the wording of every other answer and refusal; that a disabled task cannot be run; that /End of a task that does not run
+# succeeds, and that it ends everything which the task has started; that /Change /ENABLE registers the task again, so that a boot
+# trigger waits for the next boot; that "Disabled" comes before "Running"; that XML goes out in the encoding of the console.
+# Not here: /Create without /XML, a heading for each folder in tables and lists, the columns that describe triggers, other computers
+# (/S, /U, /P), other languages than English. An unknown option is refused.
 . "$PSScriptRoot\lab.ps1"
 
 $Culture = [System.Globalization.CultureInfo]::InvariantCulture
@@ -117,7 +119,7 @@ function Write-Query {
         }
         elseif ($format -eq 'CSV') {
             if ($header) { Write-Line (($columns.Keys | ForEach-Object { "`"$_`"" }) -join ',') }
-            Write-Line (($columns.Values | ForEach-Object { '"' + ("$_" -replace '"', '""') + '"' }) -join ',')
+            Write-Line (($columns.Values | ForEach-Object { "`"$_`"" }) -join ',')
         }
         else {
             if ($header) { Write-Line "TaskName                                 Next Run Time          Status         `n$('=' * 40) $('=' * 22) $('=' * 15)" }
@@ -148,8 +150,7 @@ function Invoke-Schtasks {
         }
         'DELETE' {
             if (-not $options.ContainsKey('F')) { Stop-Stub 'The operation was cancelled: it asks for a confirmation, which nobody gives; use /F.' }
-            try { [void] (Invoke-Lab @{ do = 'task-delete'; name = $name }) }
-            catch [System.InvalidOperationException] { Stop-Stub "The specified task name `"$name`" does not exist in the system." }
+            [void] (Invoke-Lab @{ do = 'task-delete'; name = $name })
             Write-Line "SUCCESS: The scheduled task `"$name`" was successfully deleted."
         }
         'RUN' {
@@ -162,7 +163,8 @@ function Invoke-Schtasks {
         }
         'CHANGE' {
             if ($options.ContainsKey('ENABLE') -eq $options.ContainsKey('DISABLE')) { Stop-Stub 'Invalid syntax. One of /ENABLE and /DISABLE is expected.' }
-            [void] (Invoke-Lab @{ do = 'task-enable'; name = $name; enabled = $options.ContainsKey('ENABLE') })
+            try { [void] (Invoke-Lab @{ do = 'task-enable'; name = $name; enabled = $options.ContainsKey('ENABLE') }) }
+            catch [System.InvalidOperationException] { Stop-Stub "The specified task name `"$name`" does not exist in the system." }
             Write-Line "SUCCESS: The parameters of scheduled task `"$name`" have been changed."
         }
         'QUERY' {

@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Stands for wsl.exe of the Store's WSL 2: its distributions are hosts of the lab, which the lab's computer reaches.
-# Seen in the sources and trackers of WSL: output of its own is UTF-16LE without a byte order mark unless WSL_UTF8=1, and a
-# command's output is passed on as it is; LocalSystem gets WSL_E_LOCAL_SYSTEM_NOT_SUPPORTED (0x8004032E);
-# WSL_E_DISTRO_NOT_FOUND for a name that is not registered, with exit code -1; the table of -l -v.
-# Assumed: that a distribution which does not answer gives HCS_E_CONNECTION_TIMEOUT, as one that cannot be started does.
-# Not here: standard input, installing, importing, exporting, other options than -l, -d, -u, -e, --shutdown, --status and a command.
+# Seen in the sources of WSL or in public reports: output of its own is UTF-16LE without a byte order mark unless WSL_UTF8=1, and a
+# command's output is passed on as it is; "There is no distribution with the supplied name." with its error code, exit code -1; LocalSystem
+# is refused.
+# Assumed: the wording of the other refusals; HCS_E_CONNECTION_TIMEOUT of a distribution that does not answer; the spacing of -l -v.
+# Not here: standard input, installing, importing, exporting; options other than -l, -d, -u, -e, --status and a command.
 . "$PSScriptRoot\lab.ps1"
 
 function Write-Own {
