@@ -33,7 +33,8 @@ class ActionModule(GatewayAction):
         gateway = site.look()
         state = options["state"]
         if as_wanted(gateway, state):
-            return Outcome(False, gateway.sentence, values=UNCHANGED)
+            status = "warning" if gateway.findings else "good"
+            return Outcome(False, gateway.sentence, status=status, values=UNCHANGED)
         plan = plan_for(site, gateway, state, [Probe(**probe) for probe in options["probes"]])
         if self._task.check_mode:
             return Outcome(True, f"the gateway would be {state}", values=UNCHANGED)
@@ -42,12 +43,16 @@ class ActionModule(GatewayAction):
 
 def as_wanted(gateway: Gateway, state: str) -> bool:
     """Nothing has to be done."""
-    task = next((task for task in gateway.tasks if task.name == GATEWAY_TASK), None)
-    enabled = task is not None and task.enabled
+    enabled = kept(gateway)
     if state == "started":
         broken = {"second_master", "orphan_workers", "not_listening"} & {finding.name for finding in gateway.findings}
         return gateway.state == RUNNING and enabled and not broken
     return state == "stopped" and not enabled and not gateway.masters and not gateway.workers
+
+
+def kept(gateway: Gateway) -> bool:
+    """Its task is there, and enabled."""
+    return any(task.name == GATEWAY_TASK and task.enabled for task in gateway.tasks)
 
 
 def plan_for(site: Site, gateway: Gateway, state: str, probes: list[Probe]) -> Plan:
@@ -56,8 +61,9 @@ def plan_for(site: Site, gateway: Gateway, state: str, probes: list[Probe]) -> P
         return gateway_transaction.stop(site.gateway)
     if state == "reloaded":
         return gateway_transaction.reload(site.gateway, gateway.digest, probes)
-    # One master is started where there is none; what several have in hand, or the identity of, only a new one settles.
-    if state == "restarted" or len(gateway.masters) > 1:
+    # What several masters have in hand, or the identity of, only a new one settles; and where there is none, a task that is enabled may
+    # start one at any moment, of a configuration that nobody knows.
+    if state == "restarted" or len(gateway.masters) > 1 or (kept(gateway) and not gateway.masters):
         return gateway_transaction.restart(site.gateway, gateway.digest, probes)
     # What a master that runs has read, nobody knows.
     return gateway_transaction.start(site.gateway, probes, generation="" if gateway.masters else gateway.digest)

@@ -21,7 +21,6 @@ import yaml
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import identity
 
-from tests.docs.test_examples import WINDOWS, examples
 from tests.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.play import Ended, run
@@ -285,11 +284,3 @@ def test_a_host_that_lacks_our_tasks_is_told_to_be_set_up(running: Site) -> None
         act.write_bytes(text)
 
     assert "another version of it lies there: run flatnet.ops.setup, which installs it; nothing was changed" in refused
-
-
-def test_examples_run_as_they_are_printed(running: Site) -> None:
-    shutil.copytree(running.conf, running.reports / "files" / "conf")
-
-    ended = running.run_tasks([task for module in WINDOWS for task in examples(module)])
-
-    assert ended.code == 0, ended.output

@@ -87,7 +87,12 @@ def test_another_case_of_a_name_is_the_same_file() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["include flatnet/identity.conf;", "include flatnet/identity*.conf;", '  include "flatnet/identity.conf" ;', "server { include flatnet/*.conf;"],
+    [
+        "include flatnet/identity.conf;",
+        "include flatnet/identity*.conf;",
+        '  include "flatnet/identity.conf" ;',
+        "server { include flatnet/*.conf;",
+    ],
 )
 def test_the_answer_that_proves_a_rollout_is_found(line: str) -> None:
     check({"nginx.conf": b"", "conf.d/a": f"# x\n{line}\r\n".encode()})
