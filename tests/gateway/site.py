@@ -175,13 +175,6 @@ class Site:
         self.host, self.name, self.port, self.runner = host, name, port, runner
         self.path = host.gateway.drive / name
         self.windows = f"C:\\{name}"
-        self.gateway = transaction.Gateway(
-            prefix=self.windows,
-            program=f"{self.windows}\\nginx.exe",
-            error_log=f"{self.windows}\\logs\\error.log",
-            task=name,
-            port=port,
-        )
         self.transactions = self.path / "transactions"
         self.conf = self.path / "conf"
         self.reset()
@@ -189,6 +182,8 @@ class Site:
     def reset(self) -> None:
         """As it was at first: nothing runs, nothing was ever asked for."""
         self.kill(*self.processes())
+        # Wine sometimes keeps the listening socket of a process that was killed from below it.
+        self.port += 10
         if self.path.exists():
             shutil.rmtree(self.path)
         for part in ("conf/flatnet", "logs", "temp", "transactions"):
@@ -197,6 +192,13 @@ class Site:
         (self.conf / "nginx.conf").write_text(self.text("first"))
         self.identify("g0")
         self.schedule(enabled=False)
+
+    @property
+    def gateway(self) -> transaction.Gateway:
+        """As a plan names it."""
+        log = f"{self.windows}\\logs\\error.log"
+        program = f"{self.windows}\\nginx.exe"
+        return transaction.Gateway(prefix=self.windows, program=program, error_log=log, task=self.name, port=self.port)
 
     def kill(self, *pids: int) -> None:
         """Processes of it die at once."""
@@ -224,7 +226,7 @@ class Site:
     def schedule(self, *, enabled: bool) -> None:
         """Register the gateway's task."""
         self.unschedule()
-        line = f"{self.gateway.program}|-p {self.windows} -c conf\\nginx.conf"
+        line = f"{self.windows}\\nginx.exe|-p {self.windows} -c conf\\nginx.conf"
         (self.path / ("task.on" if enabled else "task.off")).write_text(line)
 
     def unschedule(self) -> None:
@@ -333,7 +335,7 @@ def sites(name: str, count: int) -> Iterator[list[Site]]:
         runners = list(pool.map(lambda number: Runner(host, number), range(count)))
         try:
             yield [
-                Site(host, f"site{number}-{os.getpid()}", 8091 + number, runner)
+                Site(host, f"site{number}-{os.getpid()}", 8081 + number, runner)
                 for number, runner in enumerate(runners)
             ]
         finally:
