@@ -47,7 +47,7 @@ class Site:
         """Type a block where the page says, and say how it ended and what it printed."""
         if step.on_gateway:
             ran = self.gateway.powershell(step.script)
-            return ran.code, ran.stdout + ran.stderr
+            return ran.code, (ran.stdout + ran.stderr).replace("\r\n", "\n")
         shell = ["bash", "-eo", "pipefail", "-c", f"exec 2>&1\n{self.told(step.script)}"]
         if step.on_host:
             done = self.wsl.run(shell, check=False)
