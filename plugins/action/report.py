@@ -17,6 +17,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import RECORDS
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import check_run
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import STATE_DIRECTORY, record_of
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.directory import ReportDirectory
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import (
     HostReport,
@@ -37,6 +38,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "language": {"type": "str", "choices": ["ja", "en"], "default": "ja"},
     "off_host_copy": {"type": "bool", "default": False},
     "failure": {"type": "str", "default": ""},
+    "state_directory": {"type": "str", "default": STATE_DIRECTORY},
 }
 REQUIRED_IF = [("state", "opened", ["operation"]), ("state", "collected", ["run"]), ("state", "rendered", ["run"])]
 
@@ -78,7 +80,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         problem = ""
         if not self._task.check_mode:
             try:
-                steps = read_record(self._record(run, variables), run)
+                steps = read_record(self._record(run, options["state_directory"], variables), run)
             except (RecordUnreadable, AnsibleConnectionFailure, FileNotFoundError) as error:
                 problem = str(error)
         host = variables["inventory_hostname"]
@@ -91,9 +93,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             off_host_copy=options["off_host_copy"],
         )
 
-    def _record(self, run: str, variables: dict[str, Any]) -> str:
-        path = str(RECORDS / f"{run}.jsonl")
-        read = self._execute_module("ansible.builtin.slurp", module_args={"src": path}, task_vars=variables)
+    def _record(self, run: str, state_directory: str, variables: dict[str, Any]) -> str:
+        path, slurp = str(RECORDS / f"{run}.jsonl"), "ansible.builtin.slurp"
+        if getattr(self._connection._shell, "_IS_WINDOWS", False):
+            path, slurp = record_of(state_directory, run), "ansible.windows.slurp"
+        read = self._execute_module(slurp, module_args={"src": path}, task_vars=variables)
         if read.get("failed"):
             raise FileNotFoundError(
                 f"the host was expected to hold the record {path}, and it cannot be read, so that nothing is known of what"

@@ -48,6 +48,12 @@ def check_run(run: str) -> str:
     return run
 
 
+def line_of(run: str, step: Step) -> str:
+    """One step as a line of the record of a run."""
+    time = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"format": FORMAT, "time": time, "run": run, **asdict(step)}, sort_keys=True) + "\n"
+
+
 class RunRecord:
     """The record of one run on this host."""
 
@@ -60,13 +66,12 @@ class RunRecord:
         """Add one step, durably, by one write."""
         if self._run is None:
             return
-        time = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"format": FORMAT, "time": time, "run": self._run, **asdict(step)}, sort_keys=True)
+        line = line_of(self._run, step)
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._directory / f"{self._run}.jsonl"
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, line.encode("ascii") + b"\n")
+            os.write(descriptor, line.encode("ascii"))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

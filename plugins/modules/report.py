@@ -68,6 +68,11 @@ options:
       - What went wrong outside of the recorded modules, with the name of the task.
     type: str
     default: ''
+  state_directory:
+    description:
+      - Where this collection keeps its own files on a Windows host, the run records among them.
+    type: str
+    default: C:\ProgramData\flatnet
 attributes:
   check_mode:
     description: The report is written in check mode too. It says that nothing was changed, and misses no record.

@@ -4,12 +4,13 @@
 
 """The code blocks of a page: what a reader is told to type, and what the page says comes then.
 
-Three kinds of block, named after the fence:
+Kinds of block, named after the fence:
 
 - ``bash`` is typed on the controller, at the root of the repository; ``bash host`` as root on the WSL2 host.
   It ends with 0, or with what ``exit=N`` says. ``not-run="reason"`` is for what no lab can do.
+- ``powershell`` is typed on the gateway, as administrator.
 - ``console`` is what the block before it prints. In it ``…`` stands for any text, and alone on a line for any lines.
-- ``yaml PATH`` and ``json`` show files.
+- ``yaml PATH``, ``json`` and ``nginx`` show files, or what to write into one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 BLOCK = re.compile(r"^(?P<box>> )?```(?P<info>[^\n]*)\n(?P<text>.*?)^(?(box)> )```$", re.MULTILINE | re.DOTALL)
-KINDS = ("bash", "console", "yaml", "json")
+KINDS = ("bash", "powershell", "console", "yaml", "json", "nginx")
+TYPED = ("bash", "powershell")
 ANYTHING = "…"
 SECTION_OF_ERRORS = "\n## 8. "
 ROW = re.compile(r"^\| (?P<names>`[^|]+) \|(?P<meaning>[^|]+)\|(?P<remedy>[^|]+)\|$", re.MULTILINE)
@@ -47,6 +49,7 @@ class Step:
     on_host: bool
     exit_code: int
     not_run: str
+    on_gateway: bool = False
     expected: str | None = None
 
     def __str__(self) -> str:
@@ -70,10 +73,10 @@ def steps(page: Path) -> list[Step]:
     found: list[Step] = []
     before = ""
     for block in blocks(page):
-        if block.kind == "bash":
+        if block.kind in TYPED:
             found.append(_step(page, block))
         elif block.kind == "console":
-            if before != "bash":
+            if before not in TYPED:
                 raise ValueError(f"{page}:{block.line}: output was expected to follow the block that prints it")
             found[-1] = replace(found[-1], expected=block.text)
         before = block.kind
@@ -100,6 +103,7 @@ def _step(page: Path, block: Block) -> Step:
         on_host="host" in attributes,
         exit_code=int(attributes.get("exit", 0)),
         not_run=attributes.get("not-run", ""),
+        on_gateway=block.kind == "powershell",
     )
 
 

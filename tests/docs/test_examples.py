@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ LOOK = (
     "timers",
     "report",
 )
+# On a gateway; its tasks come first.
+GATEWAY = ("gateway_tasks", "gateway", "gateway_config", "gateway_info")
 
 
 def examples(module: str) -> list[dict[str, Any]]:
@@ -74,7 +77,7 @@ def vault(host: Host) -> dict[str, object]:
 
 
 def test_every_module_is_shown() -> None:
-    assert {path.stem for path in MODULES.glob("*.py")} == {"backup_set", *FILL, *LOOK}
+    assert {path.stem for path in MODULES.glob("*.py")} == {"backup_set", *FILL, *LOOK, *GATEWAY}
 
 
 def test_examples_run_as_they_are_printed(tmp_path: Path) -> None:
@@ -91,6 +94,27 @@ def test_examples_run_as_they_are_printed(tmp_path: Path) -> None:
         play = {"hosts": "wsl", "gather_facts": False, "vars": secrets, "tasks": tasks}
         book.write_text(yaml.safe_dump([play], sort_keys=False), "utf-8")
         wait_until("An answer half a minute old", lambda: has_scraped(host), 90)
+        ended = run(lab, str(book), tmp_path)
+
+    assert ended.code == 0, ended.output
+
+
+@pytest.mark.gateway
+def test_examples_of_the_gateway_run_as_they_are_printed(tmp_path: Path) -> None:
+    tasks = [task for module in GATEWAY for task in examples(module)]
+    book = tmp_path / "examples.yml"
+    book.write_text(
+        yaml.safe_dump([{"hosts": "gateway", "gather_facts": False, "tasks": tasks}], sort_keys=False), "utf-8"
+    )
+
+    with Lab(f"shown-{os.getpid()}") as lab:
+        live = lab.new_gateway("gateway1").drive / "openresty" / "conf"
+        server = live / "conf.d" / "gateway.conf"
+        text = server.read_text("utf-8")
+        assert "default_server;\n" in text
+        included = "default_server;\n    include flatnet/identity*.conf;\n"
+        server.write_text(text.replace("default_server;\n", included), "utf-8")
+        shutil.copytree(live, tmp_path / "files" / "conf")
         ended = run(lab, str(book), tmp_path)
 
     assert ended.code == 0, ended.output

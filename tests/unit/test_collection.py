@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from packaging.specifiers import SpecifierSet
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).resolve().parents[2]
+ACTIONS = sorted((ROOT / "plugins" / "action").glob("*.py"))
 MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
 ACTION_GROUPS = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text("utf-8"))["action_groups"]
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
@@ -36,10 +38,26 @@ def described(plugin: Path, part: str) -> Any:
 
 def options(module: Path) -> set[str]:
     """The options that a module documents, those of its fragments included."""
+    return set(documented_options(module))
+
+
+def documented_options(module: Path) -> dict[str, dict[str, Any]]:
+    """The options that a module documents with what it says of them, those of its fragments included."""
     documented = described(module, "DOCUMENTATION")
     fragments = [name.rpartition(".")[2] for name in documented.get("extends_documentation_fragment", [])]
     inherited = [described(ROOT / "plugins" / "doc_fragments" / f"{name}.py", "DOCUMENTATION") for name in fragments]
-    return {name for part in (documented, *inherited) for name in part["options"]}
+    return {name: option for part in (documented, *inherited) for name, option in part.get("options", {}).items()}
+
+
+def without_words(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What documentation and an argument spec both say of options."""
+    kept = ("type", "elements", "choices", "default", "required")
+    bare = {}
+    for name, option in options.items():
+        inner = option.get("suboptions", option.get("options"))
+        nested = {"options": without_words(inner)} if inner else {}
+        bare[name] = {**{key: option[key] for key in kept if key in option}, **nested}
+    return bare
 
 
 def entry_points(role: Path) -> dict[str, dict[str, Any]]:
@@ -81,6 +99,14 @@ def test_examples_give_documented_options(module: Path) -> None:
     for task in tasks(described(module, "EXAMPLES")):
         for name in known.keys() & task.keys():
             assert (task[name] or {}).keys() <= known[name], name
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.stem)
+def test_action_takes_the_options_that_are_documented(action: Path) -> None:
+    loaded = import_module(f"ansible_collections.flatnet.ops.plugins.action.{action.stem}")
+    taken = loaded.ARGUMENTS if hasattr(loaded, "ARGUMENTS") else loaded.ActionModule.all_arguments()
+
+    assert without_words(taken) == without_words(documented_options(ROOT / "plugins" / "modules" / action.name))
 
 
 def test_hosts_know_the_version_of_the_archive() -> None:

@@ -24,6 +24,7 @@ from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import L
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area, Manifest, Opening, Probe, Source
 from ansible_collections.flatnet.ops.plugins.module_utils.times import iso, set_id
 from ansible_collections.flatnet.ops.plugins.module_utils.tree import Item
+from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report import verdict
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Step, read_record
 
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.unit
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FORMATS = DOCS / "formats"
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+VERDICTS = ("WAITING", "RUNNING", "TAKE_UP", "DONE", "UNDONE", "STRANDED", "REFUSED", "STRANGER")
 PARTS = ("grafana", "site", "gateway", "runbook", "fleet")
 
 
@@ -63,6 +65,18 @@ def names(record: type) -> set[str]:
     return {field.name for field in fields(record)}
 
 
+def act() -> str:
+    """What carries out the transactions of the gateway."""
+    return gateway_transaction.ACT.read_text("utf-8")
+
+
+def said(variable: str) -> list[str]:
+    """The words that a variable of it holds."""
+    found = re.search(rf"^\${variable} = (.*)$", act(), re.MULTILINE)
+    assert found
+    return re.findall(r"'(\w+)'", found[1])
+
+
 @pytest.mark.parametrize(
     ("name", "of", "expected"),
     [
@@ -71,6 +85,18 @@ def names(record: type) -> set[str]:
         ("backup-set", "item", names(Item)),
         ("lease", "lease", names(Lease) | {"expires_at"}),
         ("run-record", "field", names(run_record.Step) | {"format", "time", "run"}),
+        (
+            "gateway-transaction",
+            "plan",
+            set(json.loads(gateway_transaction.stop(gateway_transaction.Gateway()).dump())),
+        ),
+        ("gateway-transaction", "step", set(said("Known"))),
+        ("gateway-transaction", "event", set(re.findall(r"Add-Entry(?:IfPossible)? \$run '(\w+)'", act()))),
+        (
+            "gateway-transaction",
+            "verdict",
+            {value for name, value in vars(gateway_transaction).items() if name in VERDICTS},
+        ),
         ("benchmarks", "row", set(shown("benchmarks", "benchmarks.json")["rows"][0])),
         ("faults", "row", set(shown("faults", "faults.json")["rows"][0])),
         ("report", "verdict", {verdict.GOOD, verdict.WARNING, verdict.FAILED}),
@@ -96,6 +122,13 @@ def test_what_differs_there_are_fields_of_a_set(name: str) -> None:
 )
 def test_an_example_has_every_field(name: str, of: str, record: type) -> None:
     assert set(shown(name, of)) == names(record)
+
+
+def test_a_plan_is_written_as_it_is_shown() -> None:
+    plan = gateway_transaction.rollout(gateway_transaction.Gateway(), "20261129T001122Z-rollout-3f9a01bc", "g")
+    written, printed = json.loads(plan.dump()), shown("gateway-transaction", "plan.json")
+
+    assert {**written, "steps": written["steps"][:2]} == printed
 
 
 def test_every_source_and_probe_of_the_example_has_every_field() -> None:

@@ -30,6 +30,11 @@ class Number(NamedTuple):
 
 OPERATIONS = {
     "setup": Text("サイトの準備", "Setup"),
+    "start": Text("起動", "Start"),
+    "stop": Text("停止", "Stop"),
+    "reload": Text("Gateway の設定の再読み込み", "Reload of the gateway"),
+    "gateway_config": Text("Gateway の設定の反映", "Rollout of the gateway's configuration"),
+    "status": Text("状態の確認", "Status"),
     "backup": Text("バックアップ", "Backup"),
     "backups": Text("バックアップの一覧", "List of backups"),
     "verify": Text("バックアップの検証", "Verification of a backup"),
@@ -120,8 +125,10 @@ NUMBERS = {
     "damaged": Text("破損ファイル", "damaged files"),
     "different": Text("異なる答え", "different answers"),
     "files": Text("ファイル", "files"),
+    "gap_seconds": Text("応答が途切れた時間", "without an answer"),
     "kept": Text("残したセット", "sets kept"),
     "linked_bytes": Text("以前のセットと共有", "shared with earlier sets"),
+    "masters": Text("マスタープロセス", "masters"),
     "pause_seconds": Text("アプリの停止時間", "application paused"),
     "probes": Text("記録した質問", "answers kept to compare"),
     "ready_seconds": Text("準備完了まで", "ready after"),
@@ -138,6 +145,7 @@ NUMBERS = {
     "samples": Text("サンプル", "samples"),
     "sources": Text("データの種類", "sources"),
     "verified": Text("照合済みファイル", "files compared"),
+    "workers": Text("ワーカープロセス", "workers"),
 }
 
 STEPS = {
@@ -151,6 +159,13 @@ STEPS = {
     ("site_drill", "site"): Text(
         "稼働中のサイトの隣に復元し、確認して、片付ける", "Restore beside the running site, ask, and remove the copy"
     ),
+    ("gateway", "gateway started"): Text("Gateway を起動する", "Start the gateway"),
+    ("gateway", "gateway stopped"): Text("Gateway を停止する", "Stop the gateway"),
+    ("gateway", "gateway reloaded"): Text("Gateway の設定を再読み込みする", "Reload the gateway"),
+    ("gateway", "gateway restarted"): Text("Gateway を再起動する", "Restart the gateway"),
+    ("gateway_config", "configuration"): Text("Gateway の設定を反映する", "Roll out the gateway's configuration"),
+    ("gateway_info", "look"): Text("Gateway の状態を調べる", "Look at the gateway"),
+    ("gateway_tasks", "tasks"): Text("Gateway を動かすタスクを登録する", "Install the tasks that keep the gateway"),
     ("podman_stack", "stack started"): Text("監視スタックを起動する", "Start the monitoring stack"),
     ("podman_stack", "stack stopped"): Text("監視スタックを停止する", "Stop the monitoring stack"),
     ("podman_stack", "stack restarted"): Text("監視スタックを再起動する", "Restart the monitoring stack"),

@@ -1,0 +1,34 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Install what of ours runs on a gateway's host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
+
+
+class ActionModule(GatewayAction):
+    """The action."""
+
+    step: ClassVar[str] = "tasks"
+    arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {"account": {"type": "str", "required": True}}
+
+    def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
+        """Make folders, scripts and tasks what they should be; one round trip."""
+        wanted = site.installation
+        answer = site.windows.run(
+            "install",
+            Folders=wanted.folders(),
+            Files=[{"path": path, "text": text} for path, text in wanted.files().items()],
+            Tasks=[{"name": task.name, "xml": task.definition(options["account"])} for task in wanted.tasks()],
+            Check=self._task.check_mode,
+        )
+        made = list(answer["changed"])
+        said = f"installed {', '.join(made)}" if made else "everything is as it should be"
+        return Outcome(bool(made), said, evidence={"made": made}, values={"made": made})

@@ -1,0 +1,59 @@
+#!/usr/bin/python
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation of the action ``gateway_tasks``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gateway_tasks
+short_description: Install the scheduled tasks that keep and change the gateway
+version_added: 1.0.0
+description:
+  - Makes the task C(flatnet-gateway), which starts the gateway at boot and again within a minute when it has ended, and takes over
+    one that somebody has started by hand; the task C(flatnet-transaction), which carries out what M(flatnet.ops.gateway) asks
+    for; the scripts that they run; and the folders that these need.
+  - As the task C(flatnet-gateway) begins to work at once, a gateway that was stopped is started within a minute.
+  - A task that exists is left as it is, enabled or disabled, unless this version of the collection defines it differently.
+author:
+  - flatnet.ops contributors (@flatnet)
+extends_documentation_fragment:
+  - flatnet.ops.gateway
+  - flatnet.ops.recorded
+options:
+  account:
+    description:
+      - The account that the tasks run as, without anybody logged in. It has to be an administrator, and the owner of the WSL2
+        distribution, because distributions belong to accounts.
+    type: str
+    required: true
+attributes:
+  check_mode:
+    description: Says what would be made.
+    support: full
+  diff_mode:
+    description: What is made is named in RV(made).
+    support: none
+  idempotent:
+    description: Makes only what is not there as it should be.
+    support: full
+seealso:
+  - module: flatnet.ops.gateway
+"""
+
+EXAMPLES = r"""
+- name: Install what keeps the gateway
+  flatnet.ops.gateway_tasks:
+    account: operator
+"""
+
+RETURN = r"""
+made:
+  description: The folders, files and tasks that were not as they should be.
+  returned: success
+  type: list
+  elements: str
+  sample: ['C:\ProgramData\flatnet', task flatnet-gateway]
+"""

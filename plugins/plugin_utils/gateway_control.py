@@ -1,0 +1,112 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Have a plan carried out on a gateway's host, through a connection that may be cut at any moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
+    TRANSACTION_TASK,
+    Installation,
+    digest_of_script,
+)
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import WAITING, Plan, State, judge
+from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import Windows, WindowsError, WindowsUnreachable
+
+# How long one call waits on the host for the end of a transaction, in seconds; WinRM itself gives up much later.
+CALL_SECONDS = 15
+# After how many seconds a host that could not be reached is asked again.
+ASK_AGAIN = 3
+
+
+class NotCarriedOut(WindowsError):
+    """A transaction did not do what was asked; the message says what it did."""
+
+
+class Transactions:
+    """The transactions of one gateway."""
+
+    def __init__(
+        self,
+        windows: Windows,
+        installation: Installation,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._windows = windows
+        self._installation = installation
+        self._clock = clock
+        self._wait = wait
+
+    def carry_out(self, plan: Plan) -> State:
+        """Deposit a plan, have it run, and follow it to its end, over as many connections as that takes.
+
+        :raises NotCarriedOut: it was refused, undone or stranded, or its end is not known
+        """
+        began = self._clock()
+        deadline = began + plan.patience
+        try:
+            answer = self._transact(plan, plan.dump().decode("ascii"))
+        except WindowsUnreachable:
+            # It may have come to the host before the connection was cut: whoever looks finds out.
+            answer = self._follow(plan, deadline)
+        self._check_deposited(plan, answer)
+        state = self._judge(plan, answer)
+        while not state.ended and self._clock() < deadline:
+            # A plan that has waited for so long is refused by whoever finds it.
+            if state.verdict == WAITING and self._clock() > began + plan.begin_within:
+                break
+            state = self._judge(plan, self._follow(plan, deadline))
+        if not state.good:
+            raise NotCarriedOut(state.sentence)
+        return state
+
+    def _follow(self, plan: Plan, deadline: float) -> Mapping[str, Any]:
+        """Look at a plan that was deposited, as soon as the host can be reached."""
+        while True:
+            try:
+                return self._transact(plan, "")
+            except WindowsUnreachable as error:
+                if self._clock() >= deadline:
+                    raise NotCarriedOut(
+                        f"the {plan.kind} {plan.id} goes on by itself on the host, to its end or back, and could not be followed"
+                        f" there: {error}; flatnet.ops.status says how it ended"
+                    ) from error
+                self._wait(ASK_AGAIN)
+
+    def _transact(self, plan: Plan, text: str) -> Mapping[str, Any]:
+        return self._windows.run(
+            "transact",
+            Root=self._installation.transactions,
+            Id=plan.id,
+            Task=TRANSACTION_TASK,
+            Plan=text,
+            ActSha256=digest_of_script("act"),
+            Seconds=CALL_SECONDS,
+        )
+
+    def _check_deposited(self, plan: Plan, answer: Mapping[str, Any]) -> None:
+        if answer["refused"] is not None:
+            raise NotCarriedOut(
+                f"task {TRANSACTION_TASK} was expected to carry out the {plan.kind}, and the scheduler said"
+                f" '{answer['refused']}': run flatnet.ops.setup, which makes that task; nothing was changed"
+            )
+        if not answer["deposited"] and answer["runner"] != digest_of_script("act"):
+            found = "another version of it lies there" if answer["runner"] else "it is not there"
+            raise NotCarriedOut(
+                rf"{self._installation.transactions}\act.ps1 was expected as this version of flatnet.ops has it, and {found}: run"
+                " flatnet.ops.setup, which installs it; nothing was changed"
+            )
+        if not answer["deposited"]:
+            raise NotCarriedOut(
+                f"the plan of the {plan.kind} was expected to reach the host, and the connection was cut before it did: run again;"
+                " nothing was changed"
+            )
+
+    def _judge(self, plan: Plan, answer: Mapping[str, Any]) -> State:
+        return judge(plan.id, answer["journal"].encode("utf-8"), answer["holder"], plan)

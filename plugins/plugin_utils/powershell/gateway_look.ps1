@@ -1,0 +1,258 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# What is known of a gateway, and nothing decided: its processes, its port, its files, its tasks.
+[CmdletBinding(SupportsShouldProcess = $true)]
+param(
+    [Parameter(Mandatory = $true)][string]$Prefix,
+    [Parameter(Mandatory = $true)][string]$State,
+    [Parameter(Mandatory = $true)][int]$Port,
+    [Parameter(Mandatory = $true)][string[]]$Tasks,
+    [Parameter(Mandatory = $true)][int]$ErrorLines,
+    [Parameter(Mandatory = $true)][int]$TimeoutSeconds
+)
+Set-StrictMode -Version 2.0
+
+$Utf8 = New-Object System.Text.UTF8Encoding $false
+$Bytewise = [System.Text.Encoding]::GetEncoding('iso-8859-1')
+# A gateway that has run for weeks has a long log; what went wrong last lies in its end.
+$TailBytes = 262144
+
+# Other programs hold these files open, and write to them.
+function Read-Bytes([string]$Path, [long]$Most) {
+    $file = New-Object System.IO.FileStream $Path, 'Open', 'Read', 'ReadWrite, Delete'
+    try {
+        [void]$file.Seek([Math]::Max([long]0, $file.Length - $Most), 'Begin')
+        $bytes = New-Object byte[] ([int]($file.Length - $file.Position))
+        $done = 0
+        while ($done -lt $bytes.Length) {
+            $count = $file.Read($bytes, $done, $bytes.Length - $done)
+            if ($count -eq 0) { break }
+            $done += $count
+        }
+        [Array]::Resize([ref]$bytes, $done)
+        , $bytes
+    } finally {
+        $file.Dispose()
+    }
+}
+
+# nginx's master makes this event to be signalled by; its workers make none.
+function Test-Master([int]$Id) {
+    try {
+        [System.Threading.EventWaitHandle]::OpenExisting("Global\ngx_stop_$Id").Dispose()
+        $true
+    } catch [System.Threading.WaitHandleCannotBeOpenedException] {
+        $false
+    } catch [System.UnauthorizedAccessException] {
+        $true
+    }
+}
+
+function Get-Gateway {
+    foreach ($process in [System.Diagnostics.Process]::GetProcessesByName('nginx')) {
+        $path = $null
+        $started = $null
+        try {
+            $path = $process.MainModule.FileName
+            $started = $process.StartTime.ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ssZ')
+        } catch [System.ComponentModel.Win32Exception] {
+            # Another account's process: its id is all that may be known.
+            $path = $null
+        } catch [System.InvalidOperationException] {
+            # It has ended meanwhile.
+            continue
+        }
+        @{ pid = $process.Id; path = $path; started = $started; master = (Test-Master $process.Id) }
+    }
+}
+
+# The gateway itself says who answers, asked on this host, past every proxy.
+function Get-Answer {
+    $request = [System.Net.HttpWebRequest]::Create("http://127.0.0.1:$Port/.flatnet/whoami")
+    $request.Proxy = $null
+    $request.KeepAlive = $false
+    $request.AllowAutoRedirect = $false
+    $request.Timeout = 1000 * $TimeoutSeconds
+    $request.ReadWriteTimeout = 1000 * $TimeoutSeconds
+    try {
+        $response = $request.GetResponse()
+    } catch {
+        $refused = $_.Exception.GetBaseException()
+        if ($_.Exception.InnerException -is [System.Net.WebException]) { $refused = $_.Exception.InnerException }
+        if ($refused -isnot [System.Net.WebException] -or $null -eq $refused.Response) {
+            return @{ status = $null; body = $null; problem = $refused.Message }
+        }
+        $response = $refused.Response
+    }
+    try {
+        $reader = New-Object System.IO.StreamReader $response.GetResponseStream(), $Utf8
+        $buffer = New-Object char[] 200
+        $count = $reader.ReadBlock($buffer, 0, $buffer.Length)
+        @{ status = [int]$response.StatusCode; body = [string]::new($buffer, 0, $count); problem = $null }
+    } finally {
+        $response.Close()
+    }
+}
+
+function Test-Listening {
+    $listeners = [System.Net.NetworkInformation.IPGlobalProperties]::GetIPGlobalProperties().GetActiveTcpListeners()
+    @($listeners | Where-Object { $_.Port -eq $Port }).Count -gt 0
+}
+
+# Only a stranger has to be looked up: the compiler takes longer than everything else here.
+function Get-Owner {
+    Add-Type -TypeDefinition @'
+using System;
+using System.Collections.Generic;
+using System.Runtime.InteropServices;
+
+namespace Flatnet
+{
+    public static class Listeners
+    {
+        [DllImport("iphlpapi.dll")]
+        private static extern int GetExtendedTcpTable(IntPtr table, ref int size, bool sorted, int family, int kind, int reserved);
+
+        public static int[] Owners(int port)
+        {
+            List<int> owners = new List<int>();
+            Collect(owners, port, 2, 24, 8, 20);
+            Collect(owners, port, 23, 56, 20, 52);
+            return owners.ToArray();
+        }
+
+        private static void Collect(List<int> owners, int port, int family, int row, int portAt, int ownerAt)
+        {
+            int size = 0;
+            GetExtendedTcpTable(IntPtr.Zero, ref size, false, family, 3, 0);
+            IntPtr table = Marshal.AllocHGlobal(size);
+            try
+            {
+                if (GetExtendedTcpTable(table, ref size, false, family, 3, 0) != 0) { return; }
+                int count = Marshal.ReadInt32(table);
+                for (int number = 0; number < count; number++)
+                {
+                    int at = 4 + number * row;
+                    int there = (Marshal.ReadByte(table, at + portAt) << 8) | Marshal.ReadByte(table, at + portAt + 1);
+                    if (there == port) { owners.Add(Marshal.ReadInt32(table, at + ownerAt)); }
+                }
+            }
+            finally
+            {
+                Marshal.FreeHGlobal(table);
+            }
+        }
+    }
+}
+'@
+    foreach ($id in [Flatnet.Listeners]::Owners($Port) | Sort-Object -Unique) {
+        if ($id -eq 0) { continue }
+        $name = $null
+        try {
+            $name = [System.Diagnostics.Process]::GetProcessById($id).ProcessName
+        } catch [System.ArgumentException] {
+            # It has ended meanwhile.
+            continue
+        }
+        @{ pid = $id; name = $name }
+    }
+}
+
+function Get-Hex([byte[]]$Bytes) {
+    [System.BitConverter]::ToString($Bytes).Replace('-', '').ToLowerInvariant()
+}
+
+function Get-Configuration([string]$Conf) {
+    if (-not [System.IO.Directory]::Exists($Conf)) { return }
+    $ours = [System.IO.Path]::Combine($Conf, 'flatnet') + '\'
+    $sum = [System.Security.Cryptography.SHA256]::Create()
+    try {
+        foreach ($path in [System.IO.Directory]::GetFiles($Conf, '*', 'AllDirectories')) {
+            if ($path.StartsWith($ours, 'OrdinalIgnoreCase')) { continue }
+            $bytes = Read-Bytes $path ([int]::MaxValue)
+            # Each byte one character: what the file is encoded in is no matter here.
+            $text = $Bytewise.GetString($bytes)
+            $windows = $text.Contains("`r`n") -and -not $text.Contains("`0")
+            $own = Get-Hex $sum.ComputeHash($bytes)
+            @{
+                path = $path.Substring($Conf.Length + 1).Replace('\', '/')
+                sha256 = $own
+                windows = $windows
+                unified = if ($windows) { Get-Hex $sum.ComputeHash($Bytewise.GetBytes($text.Replace("`r`n", "`n"))) } else { $own }
+            }
+        }
+    } finally {
+        $sum.Dispose()
+    }
+}
+
+function Get-Errors([string]$Log) {
+    if (-not [System.IO.File]::Exists($Log)) { return }
+    $lines = $Utf8.GetString((Read-Bytes $Log $TailBytes)).Split("`n")
+    $bad = @($lines | Where-Object { $_ -match ' \[(error|crit|alert|emerg)\] ' } | ForEach-Object { $_.TrimEnd("`r") })
+    $bad | Select-Object -Last $ErrorLines
+}
+
+# The scheduler keeps each task here, in UTF-16; its commands would answer in the language of the host.
+function Get-Task([string]$Name) {
+    $path = [System.IO.Path]::Combine($env:SystemRoot, 'System32', 'Tasks', $Name)
+    $xml = $null
+    if ([System.IO.File]::Exists($path)) { $xml = [System.IO.File]::ReadAllText($path) }
+    @{ name = $Name; xml = $xml }
+}
+
+function Get-Transaction([string]$Directory) {
+    if (-not [System.IO.Directory]::Exists($Directory)) { return }
+    foreach ($path in [System.IO.Directory]::GetDirectories($Directory) | Sort-Object | Select-Object -Last 2) {
+        $journal = [System.IO.Path]::Combine($path, 'journal')
+        $text = ''
+        if ([System.IO.File]::Exists($journal)) { $text = $Utf8.GetString((Read-Bytes $journal $TailBytes)) }
+        @{ id = [System.IO.Path]::GetFileName($path); journal = $text }
+    }
+}
+
+# What a program says of its version goes to its error output.
+function Get-Version([string]$Path) {
+    if (-not [System.IO.File]::Exists($Path)) { return }
+    $start = New-Object System.Diagnostics.ProcessStartInfo $Path, '-v'
+    $start.UseShellExecute = $false
+    $start.CreateNoWindow = $true
+    $start.RedirectStandardError = $true
+    $process = [System.Diagnostics.Process]::Start($start)
+    try {
+        $process.StandardError.ReadToEnd().Trim()
+        $process.WaitForExit()
+    } finally {
+        $process.Dispose()
+    }
+}
+
+$gateways = @(Get-Gateway)
+$listening = Test-Listening
+$answer = $null
+if ($listening) { $answer = Get-Answer }
+$owners = @()
+if ($listening -and $gateways.Count -eq 0) { $owners = @(Get-Owner) }
+$program = [System.IO.Path]::Combine($Prefix, 'nginx.exe')
+if ($gateways.Count -gt 0 -and $gateways[0].path) { $program = $gateways[0].path }
+$pidFile = [System.IO.Path]::Combine($Prefix, 'logs', 'nginx.pid')
+$written = $null
+if ([System.IO.File]::Exists($pidFile)) { $written = $Utf8.GetString((Read-Bytes $pidFile 64)).Trim() }
+
+$Ansible.Changed = $false
+$Ansible.Result = @{
+    installed = [System.IO.Directory]::Exists($Prefix)
+    processes = $gateways
+    listening = $listening
+    answer = $answer
+    owners = $owners
+    pid_file = $written
+    program = $program
+    version = (Get-Version $program)
+    configuration = @(Get-Configuration ([System.IO.Path]::Combine($Prefix, 'conf')))
+    errors = @(Get-Errors ([System.IO.Path]::Combine($Prefix, 'logs', 'error.log')))
+    tasks = @($Tasks | ForEach-Object { Get-Task $_ })
+    transactions = @(Get-Transaction ([System.IO.Path]::Combine($State, 'transactions')))
+}

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Makes folders, files and tasks of the scheduler what they are said to be; what is so already is left alone.
+[CmdletBinding(SupportsShouldProcess = $true)]
+param(
+    [Parameter(Mandatory = $true)][AllowEmptyCollection()][string[]]$Folders,
+    [Parameter(Mandatory = $true)][AllowEmptyCollection()][object[]]$Files,
+    [Parameter(Mandatory = $true)][AllowEmptyCollection()][object[]]$Tasks,
+    [Parameter(Mandatory = $true)][bool]$Check
+)
+Set-StrictMode -Version 2.0
+
+$Utf8 = New-Object System.Text.UTF8Encoding $false
+$System = [Environment]::GetFolderPath('System')
+$changed = New-Object System.Collections.ArrayList
+
+function Write-Whole([string]$Path, [byte[]]$Bytes) {
+    $beside = "$Path.flatnet-new"
+    $file = New-Object System.IO.FileStream $beside, 'Create', 'Write', 'None'
+    try {
+        $file.Write($Bytes, 0, $Bytes.Length)
+        $file.Flush($true)
+    } finally {
+        $file.Dispose()
+    }
+    if ([System.IO.File]::Exists($Path)) { [System.IO.File]::Replace($beside, $Path, [NullString]::Value) } else { [System.IO.File]::Move($beside, $Path) }
+}
+
+# The scheduler writes a definition in its own words; this one it leaves alone, and it says which definition of ours it was given.
+function Get-Source([string]$Xml) {
+    $document = New-Object System.Xml.XmlDocument
+    $document.LoadXml($Xml)
+    foreach ($source in $document.GetElementsByTagName('Source')) { return $source.InnerText }
+}
+
+function Register-Task([string]$Name, [string]$Xml) {
+    $definition = [System.IO.Path]::GetTempFileName()
+    try {
+        [System.IO.File]::WriteAllText($definition, $Xml, [System.Text.Encoding]::Unicode)
+        $arguments = "/Create /TN `"$Name`" /XML `"$definition`" /F"
+        $start = New-Object System.Diagnostics.ProcessStartInfo ([System.IO.Path]::Combine($System, 'schtasks.exe')), $arguments
+        $start.UseShellExecute = $false
+        $start.CreateNoWindow = $true
+        $start.RedirectStandardOutput = $true
+        $start.RedirectStandardError = $true
+        $process = [System.Diagnostics.Process]::Start($start)
+        try {
+            $said = $process.StandardError.ReadToEndAsync()
+            [void]$process.StandardOutput.ReadToEnd()
+            $process.WaitForExit()
+            if ($process.ExitCode -ne 0) { throw "task $Name was expected to be made, and schtasks said '$($said.Result.Trim())'" }
+        } finally {
+            $process.Dispose()
+        }
+    } finally {
+        [System.IO.File]::Delete($definition)
+    }
+}
+
+foreach ($folder in $Folders) {
+    if ([System.IO.Directory]::Exists($folder)) { continue }
+    [void]$changed.Add($folder)
+    if (-not $Check) { [void][System.IO.Directory]::CreateDirectory($folder) }
+}
+foreach ($file in $Files) {
+    $bytes = $Utf8.GetBytes($file.text)
+    if ([System.IO.File]::Exists($file.path) -and [Convert]::ToBase64String([System.IO.File]::ReadAllBytes($file.path)) -eq [Convert]::ToBase64String($bytes)) { continue }
+    [void]$changed.Add($file.path)
+    if (-not $Check) { Write-Whole $file.path $bytes }
+}
+foreach ($task in $Tasks) {
+    $kept = [System.IO.Path]::Combine($System, 'Tasks', $task.name)
+    if ([System.IO.File]::Exists($kept) -and (Get-Source ([System.IO.File]::ReadAllText($kept))) -eq (Get-Source $task.xml)) { continue }
+    [void]$changed.Add("task $($task.name)")
+    if (-not $Check) { Register-Task $task.name $task.xml }
+}
+$Ansible.Changed = $changed.Count -gt 0
+$Ansible.Result = @{ changed = @($changed) }

@@ -1,0 +1,77 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run one of our PowerShell scripts on a Windows host, and take nothing but its answer for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+SCRIPTS = Path(__file__).with_name("powershell")
+CARRIER = "ansible.windows.win_powershell"
+# What our answers hold is nested no deeper.
+DEPTH = 6
+
+Execute = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+
+
+class WindowsError(Exception):
+    """What was wanted of the Windows host did not happen."""
+
+
+class WindowsRefused(WindowsError):
+    """A script did not do its work on the Windows host."""
+
+
+class WindowsUnreachable(WindowsError):
+    """The Windows host could not be reached, or went away while a script ran."""
+
+
+class Windows:
+    """A Windows host, by whatever runs a module there."""
+
+    def __init__(self, host: str, execute: Execute) -> None:
+        """
+        :param host: what the host is called in messages
+        :param execute: runs a module by name with these arguments, and returns its result
+        """
+        self._host = host
+        self._execute = execute
+
+    def run(self, script: str, **parameters: object) -> Mapping[str, Any]:
+        """What a script of ours answers; one round trip.
+
+        :param script: the name of a file in ``powershell``, without its ending
+        :raises WindowsRefused: it failed, was skipped, or answered nothing
+        :raises WindowsUnreachable: nobody knows whether it ran
+        """
+        arguments = {
+            "script": (SCRIPTS / f"{script}.ps1").read_text("ascii"),
+            "parameters": parameters,
+            "error_action": "stop",
+            "depth": DEPTH,
+        }
+        done = self._execute(CARRIER, arguments)
+        if done.get("failed") or done.get("skipped") or not isinstance(done.get("result"), Mapping):
+            raise WindowsRefused(
+                f"{script}.ps1 was expected to answer on {self._host}, and {_why(done)}: find out whether WinRM and PowerShell"
+                " work there with ansible.windows.win_ping, and run again"
+            )
+        answer: Mapping[str, Any] = done["result"]
+        return answer
+
+
+def _why(done: Mapping[str, Any]) -> str:
+    """What came instead of an answer."""
+    if done.get("skipped"):
+        return "was skipped"
+    errors = done.get("error") or []
+    if errors:
+        position = (errors[0].get("script_stack_trace") or "").split("\n")[0]
+        return f"failed with '{errors[0].get('output', '').strip() or errors[0].get('exception', {}).get('message')}' ({position})"
+    if done.get("failed"):
+        return f"failed with '{done.get('msg', 'no message')}'"
+    return "answered nothing"

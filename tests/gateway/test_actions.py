@@ -1,0 +1,286 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The actions on a gateway, as a play uses them over WinRM: one Windows, one task after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import identity
+
+from tests.lab import Lab
+from tests.lab.machine import wait_until
+from tests.lab.play import Ended, run
+from tests.lab.windows.gateway import POWERSHELL, Gateway
+from tests.lab.windows.image import USER
+
+pytestmark = pytest.mark.gateway
+
+INCLUDE = "    include      flatnet/identity.conf;\n"
+PROBE = {"path": "/healthz", "pattern": "ok"}
+# The caller's answer as a line of JSON, whatever else Ansible prints.
+SHOW = {"name": "Show", "ansible.builtin.debug": {"msg": "ANSWER {{ answer | to_json }}"}}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A gateway and the controller's copy of its configuration."""
+
+    gateway: Gateway
+    conf: Path
+    reports: Path
+
+    def play(self, action: str, *options: str, **arguments: Any) -> tuple[Ended, dict[str, Any]]:
+        """Run one task, and give back how the play ended and what the task answered."""
+        task = {"name": "Do it", f"flatnet.ops.{action}": arguments, "register": "answer"}
+        ended = self.run_tasks([task, SHOW], *options)
+        return ended, answer_in(ended.output)
+
+    def run_tasks(self, tasks: list[dict[str, Any]], *options: str) -> Ended:
+        """Run some tasks on the gateway."""
+        book = self.reports / "book.yml"
+        book.write_text(yaml.safe_dump([{"hosts": "gateway", "gather_facts": False, "tasks": tasks}], sort_keys=False))
+        return run(self.gateway.lab, str(book), self.reports, *options)
+
+    def good(self, action: str, *options: str, **arguments: Any) -> dict[str, Any]:
+        """The answer of a task that has to end well."""
+        ended, answer = self.play(action, *options, **arguments)
+        assert ended.code == 0, ended.output
+        return answer
+
+    def bad(self, action: str, *options: str, **arguments: Any) -> str:
+        """The sentence with which a task fails that has to."""
+        ended, _answer = self.play(action, *options, **arguments)
+        assert ended.code == 2, ended.output
+        return ended.error
+
+    def look(self) -> dict[str, Any]:
+        """What gateway_info says now."""
+        return self.good("gateway_info")
+
+    def findings(self) -> list[str]:
+        """What gateway_info finds wrong."""
+        return [each["name"] for each in self.look()["findings"]]
+
+
+def answer_in(output: str) -> dict[str, Any]:
+    """What SHOW has printed, if the play came so far."""
+    for line in output.splitlines():
+        text = line.strip().removeprefix('"msg": ')
+        if text.startswith('"ANSWER '):
+            answer: dict[str, Any] = json.loads(json.loads(text).removeprefix("ANSWER "))
+            return answer
+    return {}
+
+
+@pytest.fixture(scope="module", name="site")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Lab(f"actions-{os.getpid()}") as lab:
+        gateway = lab.new_gateway("gateway1")
+        live = gateway.drive / "openresty" / "conf"
+        server = live / "conf.d" / "gateway.conf"
+        head, line, rest = server.read_text("utf-8").partition("server_name  gateway.flatnet.example;\n")
+        server.write_text(f"{head}{line}{INCLUDE}{rest}", "utf-8")
+        (live / "flatnet").mkdir()
+        (live / "flatnet" / "identity.conf").write_text(identity("none").text)
+        conf = tmp_path_factory.mktemp("site") / "conf"
+        shutil.copytree(live, conf, ignore=shutil.ignore_patterns("flatnet"))
+        site = Site(gateway, conf, tmp_path_factory.mktemp("reports"))
+        site.good("gateway_tasks", account=USER)
+        yield site
+
+
+@pytest.fixture
+def running(site: Site) -> Site:
+    """A gateway that runs, with the configuration that the controller has."""
+    site.good("gateway", state="started")
+    return site
+
+
+@contextmanager
+def changed(site: Site, name: str, old: str, new: str) -> Iterator[None]:
+    """The controller's copy of a file is another one for a while."""
+    path = site.conf / name
+    was = path.read_bytes()
+    assert old.encode() in was
+    path.write_bytes(was.replace(old.encode(), new.encode(), 1))
+    try:
+        yield
+    finally:
+        path.write_bytes(was)
+
+
+def test_what_is_installed_is_left_alone_the_second_time(site: Site) -> None:
+    again = site.good("gateway_tasks", account=USER)
+
+    assert (again["changed"], again["made"]) == (False, [])
+
+
+def test_a_task_that_was_deleted_by_hand_is_named_and_made_again(site: Site) -> None:
+    deleted = site.gateway.run([r"C:\windows\System32\schtasks.exe", "/Delete", "/TN", "flatnet-gateway", "/F"])
+    assert deleted.code == 0, deleted
+    assert "task_missing" in site.findings()
+
+    assert site.good("gateway_tasks", "--check", account=USER)["made"] == ["task flatnet-gateway"]
+    assert "task_missing" in site.findings()
+    assert site.good("gateway_tasks", account=USER)["made"] == ["task flatnet-gateway"]
+    assert "task_missing" not in site.findings()
+
+
+def test_a_gateway_that_somebody_started_by_hand_is_taken_over(running: Site) -> None:
+    running.good("gateway", state="stopped")
+    command = [POWERSHELL, "-NoProfile", "-Command"]
+    started = "Start-Process C:\\openresty\\nginx.exe -ArgumentList '-p','C:\\openresty','-c','conf\\nginx.conf' -WindowStyle Hidden"
+    assert running.gateway.run([*command, started]).code == 0
+    wait_until("A gateway by hand", lambda: running.look()["state"] == "running", 30)
+    by_hand = running.look()["masters"]
+
+    assert running.good("gateway", state="started")["changed"] is True
+    # The task would have started a second one by then.
+    running.gateway.pass_time(120)
+    found = running.look()
+    assert (found["masters"], found["findings"]) == (by_hand, [])
+
+
+def test_a_configuration_is_tried_shown_rolled_out_and_then_left_alone(running: Site) -> None:
+    assert running.good("gateway_config", src=str(running.conf))["changed"] is False
+    template = running.conf / "conf.d" / "new.conf.j2"
+    template.write_text("server {\n    listen 80;\n    server_name {{ inventory_hostname }}.example;\n}\n")
+    try:
+        tried = running.good("gateway_config", "--check", "--diff", src=str(running.conf))
+        assert (tried["changed"], tried["added"], tried["replaced"]) == (True, ["conf.d/new.conf"], [])
+        assert "server_name gateway1.example;" in tried["diff"][0]["after"]
+        assert "conf.d/new.conf" not in running.look()["configuration"]
+        assert not list((running.gateway.drive / "openresty" / "conf-trees").glob("*/new"))
+
+        done = running.good("gateway_config", src=str(running.conf), probes=[PROBE])
+        found = running.look()
+        assert (done["changed"], done["added"]) == (True, ["conf.d/new.conf"])
+        assert found["identity"]["generation"] == found["generation"]
+        assert running.good("gateway_config", src=str(running.conf))["changed"] is False
+    finally:
+        template.unlink()
+
+    gone = running.good("gateway_config", src=str(running.conf), purge=True)
+    assert gone["removed"] == ["conf.d/new.conf"]
+    assert running.look()["configuration"] == sorted(
+        path.relative_to(running.conf).as_posix() for path in running.conf.rglob("*") if path.is_file()
+    )
+
+
+def test_a_file_keeps_the_line_ends_that_it_has_on_the_gateway(running: Site) -> None:
+    live = running.gateway.drive / "openresty" / "conf" / "nginx.conf"
+    path = running.conf / "nginx.conf"
+    was = path.read_bytes()
+    assert b"\r\n" in was
+    path.write_bytes(was.replace(b"\r\n", b"\n"))
+    try:
+        assert running.good("gateway_config", src=str(running.conf))["changed"] is False
+        path.write_bytes(path.read_bytes() + b"# more\n")
+        assert running.good("gateway_config", src=str(running.conf))["replaced"] == ["nginx.conf"]
+        assert live.read_bytes() == was + b"# more\r\n"
+    finally:
+        path.write_bytes(was)
+    running.good("gateway_config", src=str(running.conf))
+    assert live.read_bytes() == was
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "real"])
+def test_a_configuration_that_nginx_does_not_take_changes_nothing(running: Site, check: bool) -> None:
+    before = running.look()
+
+    with changed(running, "conf.d/notes.conf", "listen ", "listne "):
+        refused = running.bad("gateway_config", *(["--check"] if check else []), src=str(running.conf))
+
+    after = running.look()
+    assert 'unknown directive "listne"' in refused
+    assert (after["generation"], after["masters"]) == (before["generation"], before["masters"])
+    assert after["identity"] == before["identity"]
+
+
+def test_a_configuration_that_answers_wrongly_is_taken_back(running: Site) -> None:
+    before = running.look()
+
+    with changed(running, "conf.d/gateway.conf", 'return 200 "ok', 'return 500 "ok'):
+        refused = running.bad("gateway_config", src=str(running.conf), probes=[PROBE])
+
+    after = running.look()
+    assert "was undone, and all is as before" in refused
+    assert (
+        "200 and a body like 'ok' was expected from http://localhost:80/healthz through the gateway, and 500" in refused
+    )
+    assert (after["generation"], after["masters"]) == (before["generation"], before["masters"])
+    assert after["identity"]["generation"] == before["identity"]["generation"]
+
+
+def test_a_live_configuration_that_somebody_edits_meanwhile_is_not_overwritten(running: Site) -> None:
+    live = running.gateway.drive / "openresty" / "conf" / "conf.d" / "notes.conf"
+    was = live.read_bytes()
+    tree = gateway_transaction.Gateway()
+    transaction = gateway_transaction.new_id("rollout")
+    plan = gateway_transaction.rollout(tree, transaction, "other", live=running.look()["generation"])
+    staged = running.gateway.drive / "openresty" / "conf-trees" / transaction / "new"
+    shutil.copytree(running.gateway.drive / "openresty" / "conf", staged)
+    live.write_bytes(was + b"# by hand\n")
+    try:
+        folder = running.gateway.drive / "ProgramData" / "flatnet" / "transactions" / transaction
+        folder.mkdir()
+        (folder / "plan.json").write_bytes(plan.dump())
+        running.gateway.lab_request("task-run", {"name": "flatnet-transaction"})
+        wait_until(
+            "Its end", lambda: (folder / "journal").exists() and b'"end"' in (folder / "journal").read_bytes(), 60
+        )
+        state = gateway_transaction.judge(transaction, (folder / "journal").read_bytes(), "", plan)
+        assert live.read_bytes() == was + b"# by hand\n"
+    finally:
+        live.write_bytes(was)
+
+    assert state.verdict == gateway_transaction.UNDONE
+    assert (
+        "was expected to be as it was when the rollout was planned, and somebody has changed it since" in state.sentence
+    )
+
+
+def test_a_tree_without_the_answer_that_proves_it_is_refused(running: Site) -> None:
+    with changed(running, "conf.d/gateway.conf", INCLUDE.strip(), ""):
+        refused = running.bad("gateway_config", src=str(running.conf))
+
+    assert "put 'include flatnet/identity*.conf;' into that server; nothing was changed" in refused
+
+
+def test_a_cable_that_is_pulled_in_the_middle_of_a_rollout_is_no_matter(running: Site) -> None:
+    with changed(running, "conf.d/notes.conf", "server {", "# cut\nserver {"):
+        cut = threading.Timer(6, running.gateway.outage, args=(10,))
+        cut.start()
+        done = running.good("gateway_config", src=str(running.conf), probes=[PROBE])
+        cut.join()
+
+    assert done["replaced"] == ["conf.d/notes.conf"]
+    found = running.look()
+    assert (found["identity"]["generation"], found["findings"]) == (found["generation"], [])
+    running.good("gateway_config", src=str(running.conf))
+
+
+def test_a_host_that_lacks_our_tasks_is_told_to_be_set_up(running: Site) -> None:
+    act = running.gateway.drive / "ProgramData" / "flatnet" / "transactions" / "act.ps1"
+    text = act.read_bytes()
+    act.write_bytes(text + b"# older\r\n")
+    try:
+        refused = running.bad("gateway", state="reloaded")
+    finally:
+        act.write_bytes(text)
+
+    assert "another version of it lies there: run flatnet.ops.setup, which installs it; nothing was changed" in refused
