@@ -25,6 +25,7 @@ class ActionModule(GatewayAction):
         answer = site.windows.run(
             "install",
             Folders=wanted.folders(),
+            Protected=wanted.state_directory,
             Files=[{"path": path, "text": text} for path, text in wanted.files().items()],
             Tasks=[{"name": task.name, "xml": task.definition(options["account"])} for task in wanted.tasks()],
             Check=self._task.check_mode,

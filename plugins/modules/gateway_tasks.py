@@ -15,6 +15,7 @@ description:
   - Makes the task C(flatnet-gateway), which starts the gateway at boot and again within a minute when it has ended, and takes over
     one that somebody has started by hand; the task C(flatnet-transaction), which carries out what M(flatnet.ops.gateway) asks
     for; the scripts that they run; and the folders that these need.
+  - O(state_directory) is left to administrators and the system alone, because what lies there is run with the highest privileges.
   - As the task C(flatnet-gateway) begins to work at once, a gateway that was stopped is started within a minute.
   - A task that exists is left as it is, enabled or disabled, unless this version of the collection defines it differently.
 author:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Callable, ClassVar
 
@@ -27,6 +28,15 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
 )
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import Windows, WindowsError, WindowsUnreachable
+
+try:
+    from winrm.exceptions import WinRMError, WinRMTransportError
+except ImportError:
+    # Another connection than winrm reaches the host.
+    LOST: tuple[type[Exception], ...] = (AnsibleConnectionFailure, OSError)
+else:
+    # The connection plugin lets through what its library says of a connection that breaks, or of a shell that a reboot has ended.
+    LOST = (AnsibleConnectionFailure, OSError, WinRMError, WinRMTransportError)
 
 # The options of doc fragments "gateway" and "recorded".
 COMMON: dict[str, dict[str, Any]] = {
@@ -204,8 +214,9 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
     def _on_host(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
             done: Mapping[str, Any] = self._execute_module(name, module_args=dict(arguments), task_vars=self._variables)
-        except AnsibleConnectionFailure as error:
-            # The next call has to begin anew.
-            self._connection.reset()
+        except LOST as error:
+            # The next call has to begin anew, whether or not the host can be reached already.
+            with suppress(*LOST):
+                self._connection.reset()
             raise WindowsUnreachable(str(error)) from error
         return done

@@ -262,8 +262,18 @@ def test_a_tree_without_the_answer_that_proves_it_is_refused(running: Site) -> N
 
 
 def test_a_cable_that_is_pulled_in_the_middle_of_a_rollout_is_no_matter(running: Site) -> None:
+    transactions = running.gateway.drive / "ProgramData" / "flatnet" / "transactions"
+    before = set(transactions.iterdir())
+
+    def begun() -> bool:
+        return any((path / "journal").exists() for path in set(transactions.iterdir()) - before)
+
+    def pull() -> None:
+        wait_until("The transaction", begun, 300)
+        running.gateway.outage(10)
+
     with changed(running, "conf.d/notes.conf", "server {", "# cut\nserver {"):
-        cut = threading.Timer(6, running.gateway.outage, args=(10,))
+        cut = threading.Thread(target=pull)
         cut.start()
         done = running.good("gateway_config", src=str(running.conf), probes=[PROBE])
         cut.join()

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import pytest
+import requests
+from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import Record
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Record, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import Installation
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Step, read_record
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import (
@@ -20,6 +22,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import (
     WindowsRefused,
     WindowsUnreachable,
 )
+from winrm.exceptions import WinRMTransportError
 
 pytestmark = pytest.mark.unit
 
@@ -95,6 +98,51 @@ def test_without_a_run_nothing_is_recorded() -> None:
     host = Host(full=True)
 
     assert host.record(run=None).carry_out(lambda: Outcome(False, "it runs")).message == "it runs"
+
+
+class Connection:
+    """A connection that cannot be made anew either."""
+
+    def __init__(self) -> None:
+        self.resets = 0
+
+    def reset(self) -> None:
+        self.resets += 1
+        raise AnsibleConnectionFailure("still no route")
+
+
+class Action(GatewayAction):
+    """An action whose connection breaks."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self._connection = Connection()
+        self._variables: dict[str, Any] = {}
+
+    def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
+        raise NotImplementedError
+
+    def _execute_module(self, *_arguments: object, **_options: object) -> NoReturn:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AnsibleConnectionFailure("timed out"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        requests.exceptions.ConnectionError("Connection aborted."),
+        WinRMTransportError("http", 500, "no such shell"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_connection_that_breaks_is_begun_anew(error: Exception) -> None:
+    action = Action(error)
+
+    with pytest.raises(WindowsUnreachable):
+        action._on_host("win_powershell", {})
+
+    assert action._connection.resets == 1
 
 
 def refused() -> NoReturn:
