@@ -13,7 +13,7 @@ from typing import Any, Callable
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
     TRANSACTION_TASK,
     Installation,
-    digest_of_script,
+    script,
 )
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import WAITING, Plan, State, judge
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import Windows, WindowsError, WindowsUnreachable
@@ -81,27 +81,16 @@ class Transactions:
 
     def _transact(self, plan: Plan, text: str) -> Mapping[str, Any]:
         return self._windows.run(
-            "transact",
+            "transaction",
             Root=self._installation.transactions,
             Id=plan.id,
             Task=TRANSACTION_TASK,
             Plan=text,
-            ActSha256=digest_of_script("act"),
-            Seconds=CALL_SECONDS,
+            Act=script("act") if text else "",
+            Wait=CALL_SECONDS,
         )
 
     def _check_deposited(self, plan: Plan, answer: Mapping[str, Any]) -> None:
-        if answer["refused"] is not None:
-            raise NotCarriedOut(
-                f"task {TRANSACTION_TASK} was expected to carry out the {plan.kind}, and the scheduler said"
-                f" '{answer['refused']}': run flatnet.ops.setup, which makes that task; nothing was changed"
-            )
-        if not answer["deposited"] and answer["runner"] != digest_of_script("act"):
-            found = "another version of it lies there" if answer["runner"] else "it is not there"
-            raise NotCarriedOut(
-                rf"{self._installation.transactions}\act.ps1 was expected as this version of flatnet.ops has it, and {found}: run"
-                " flatnet.ops.setup, which installs it; nothing was changed"
-            )
         if not answer["deposited"]:
             raise NotCarriedOut(
                 f"the plan of the {plan.kind} was expected to reach the host, and the connection was cut before it did: run again;"

@@ -138,8 +138,3 @@ def record_of(state_directory: str, run: str) -> str:
 def script(name: str) -> str:
     """The text of a script of ours."""
     return (SCRIPTS / f"{name}.ps1").read_text("ascii")
-
-
-def digest_of_script(name: str) -> str:
-    """The SHA-256 of a script as it lies on a host."""
-    return hashlib.sha256(script(name).encode()).hexdigest()

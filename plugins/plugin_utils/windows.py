@@ -71,7 +71,9 @@ def _why(done: Mapping[str, Any]) -> str:
     errors = done.get("error") or []
     if errors:
         position = (errors[0].get("script_stack_trace") or "").split("\n")[0]
-        return f"failed with '{errors[0].get('output', '').strip() or errors[0].get('exception', {}).get('message')}' ({position})"
+        # What PowerShell would print of an error has many lines; what was thrown says it.
+        said = (errors[0].get("exception") or {}).get("message") or errors[0].get("output", "")
+        return f"failed with '{' '.join(said.split())}' ({position})"
     if done.get("failed"):
         return f"failed with '{done.get('msg', 'no message')}'"
     return "answered nothing"

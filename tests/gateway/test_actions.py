@@ -287,12 +287,23 @@ def test_a_cable_that_is_pulled_in_the_middle_of_a_rollout_is_no_matter(running:
 
 
 def test_a_host_that_lacks_our_tasks_is_told_to_be_set_up(running: Site) -> None:
-    act = running.gateway.drive / "ProgramData" / "flatnet" / "transactions" / "act.ps1"
-    text = act.read_bytes()
-    act.write_bytes(text + b"# older\r\n")
+    running.gateway.lab_request("task-delete", {"name": "flatnet-transaction"})
+    transactions = running.gateway.drive / "ProgramData" / "flatnet" / "transactions"
     try:
         refused = running.bad("gateway", state="reloaded")
+        waiting = [path for path in transactions.glob("*/plan.json") if not (path.parent / "journal").exists()]
     finally:
-        act.write_bytes(text)
+        running.good("gateway_tasks", account=USER)
 
-    assert "another version of it lies there: run flatnet.ops.setup, which installs it; nothing was changed" in refused
+    assert "task flatnet-transaction was expected to run, and schtasks ended with 1" in refused
+    assert "run playbook flatnet.ops.setup" in refused
+    assert waiting == []
+
+
+def test_another_version_of_what_carries_out_transactions_is_replaced(running: Site) -> None:
+    act = running.gateway.drive / "ProgramData" / "flatnet" / "transactions" / "act.ps1"
+    text = act.read_bytes()
+    act.write_bytes(b"exit 1\r\n")
+
+    assert running.good("gateway", state="reloaded")["changed"] is True
+    assert act.read_bytes() == text

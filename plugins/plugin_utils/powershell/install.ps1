@@ -36,34 +36,32 @@ function Get-Source([string]$Xml) {
     foreach ($source in $document.GetElementsByTagName('Source')) { return $source.InnerText }
 }
 
-function Invoke-Program([string]$Name, [string]$Arguments, [string]$Wanted) {
-    $start = New-Object System.Diagnostics.ProcessStartInfo ([System.IO.Path]::Combine($System, $Name)), $Arguments
-    $start.UseShellExecute = $false
-    $start.CreateNoWindow = $true
-    $start.RedirectStandardOutput = $true
-    $start.RedirectStandardError = $true
-    $process = [System.Diagnostics.Process]::Start($start)
-    try {
-        $said = $process.StandardError.ReadToEndAsync()
-        [void]$process.StandardOutput.ReadToEnd()
-        $process.WaitForExit()
-        if ($process.ExitCode -ne 0) { throw "$Wanted, and $Name ended with $($process.ExitCode), '$($said.Result.Trim())'" }
-    } finally {
-        $process.Dispose()
-    }
-}
-
 # What lies here is run with the highest privileges, and below ProgramData everybody may make folders.
 function Protect-Folder([string]$Path) {
-    $rights = '/grant:r *S-1-5-32-544:(OI)(CI)F *S-1-5-18:(OI)(CI)F'
-    Invoke-Program 'icacls.exe' "`"$Path`" /inheritance:r $rights /q" "$Path was expected to be left to administrators and the system alone"
+    $acl = Get-Acl -LiteralPath $Path
+    $acl.SetSecurityDescriptorSddlForm('D:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)')
+    Set-Acl -LiteralPath $Path -AclObject $acl
 }
 
 function Register-Task([string]$Name, [string]$Xml) {
     $definition = [System.IO.Path]::GetTempFileName()
     try {
         [System.IO.File]::WriteAllText($definition, $Xml, [System.Text.Encoding]::Unicode)
-        Invoke-Program 'schtasks.exe' "/Create /TN `"$Name`" /XML `"$definition`" /F" "task $Name was expected to be made"
+        $arguments = "/Create /TN `"$Name`" /XML `"$definition`" /F"
+        $start = New-Object System.Diagnostics.ProcessStartInfo ([System.IO.Path]::Combine($System, 'schtasks.exe')), $arguments
+        $start.UseShellExecute = $false
+        $start.CreateNoWindow = $true
+        $start.RedirectStandardOutput = $true
+        $start.RedirectStandardError = $true
+        $process = [System.Diagnostics.Process]::Start($start)
+        try {
+            $said = $process.StandardError.ReadToEndAsync()
+            [void]$process.StandardOutput.ReadToEnd()
+            $process.WaitForExit()
+            if ($process.ExitCode -ne 0) { throw "task $Name was expected to be made, and schtasks said '$($said.Result.Trim())'" }
+        } finally {
+            $process.Dispose()
+        }
     } finally {
         [System.IO.File]::Delete($definition)
     }

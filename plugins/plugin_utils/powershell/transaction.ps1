@@ -94,8 +94,15 @@ if ($Plan -and $PSCmdlet.ShouldProcess($Id, 'carry out')) {
         Write-Whole (Join-Path $Folder 'plan.json') $Plan
         $changed = $true
     }
-    $seen = Get-Seen
-    if (-not $seen.journal) { Start-Task }
+    if (-not (Get-Seen).journal) {
+        try {
+            Start-Task
+        } catch {
+            # What nobody was told of must not come true at the next boot.
+            if ($changed) { [IO.File]::Delete((Join-Path $Folder 'plan.json')) }
+            throw
+        }
+    }
 } elseif ($TakeUp -and $PSCmdlet.ShouldProcess($Id, 'take up')) {
     Start-Task
     $changed = $true
@@ -118,4 +125,10 @@ if ([IO.Directory]::Exists($Root)) {
     }
 }
 $Ansible.Changed = $changed
-$Ansible.Result = @{ id = $Id; holder = $seen.holder; journal = $seen.journal; unfinished = $unfinished }
+$Ansible.Result = @{
+    id = $Id
+    deposited = [IO.File]::Exists((Join-Path $Folder 'plan.json'))
+    holder = $seen.holder
+    journal = $seen.journal
+    unfinished = $unfinished
+}

@@ -42,6 +42,10 @@ def test_a_script_is_sent_whole_and_stops_at_its_first_error() -> None:
     [
         ({"skipped": True}, "was skipped"),
         ({"failed": True, "msg": "no connection"}, "failed with 'no connection'"),
+        (
+            {"failed": True, "error": [{**FAILED, "exception": {"message": "the disk\r\nis full"}}]},
+            "failed with 'the disk is full' (at <ScriptBlock>, <No file>: line 3)",
+        ),
         ({"failed": True, "error": [FAILED]}, "failed with 'Access is denied' (at <ScriptBlock>, <No file>: line 3)"),
         ({"result": {}, "failed": True}, "failed with 'no message'"),
         ({"result": None}, "answered nothing"),
