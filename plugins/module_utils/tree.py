@@ -18,7 +18,7 @@ import re
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -167,14 +167,13 @@ def file_of(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def names_of_files(found: Scan) -> list[list[bytes]]:
-    """The names of each regular file of a tree."""
-    files = [(name, status) for name, status in found.items() if stat.S_ISREG(status.st_mode)]
-    several: dict[tuple[int, int], list[bytes]] = {}
-    for name, status in files:
-        if status.st_nlink > 1:
-            several.setdefault(file_of(status), []).append(name)
-    return [*([name] for name, status in files if status.st_nlink == 1), *several.values()]
+def names_of_files(found: Scan) -> dict[tuple[int, int], set[bytes]]:
+    """The regular files of a tree, each with its names."""
+    names: dict[tuple[int, int], set[bytes]] = {}
+    for name, status in found.items():
+        if stat.S_ISREG(status.st_mode):
+            names.setdefault(file_of(status), set()).add(name)
+    return names
 
 
 @dataclass(frozen=True)
@@ -193,17 +192,6 @@ class Item:
     xattrs: Mapping[str, str] | None = None
     link: int | None = None
     origin: str | None = None
-
-    def describes(self, file: os.stat_result) -> bool:
-        """A regular file has the metadata that the listing has."""
-        return (
-            self.type == "file"
-            and self.mtime_ns == file.st_mtime_ns
-            and self.size == file.st_size
-            and self.mode == stat.S_IMODE(file.st_mode)
-            and self.uid == file.st_uid
-            and self.gid == file.st_gid
-        )
 
     def identity(self) -> tuple[object, ...]:
         """Everything that a copy has to share; not where it came from."""
@@ -257,7 +245,6 @@ def list_tree(
     origins: Scan | None = None,
     unreadable: dict[str, str] | None = None,
     found: Scan | None = None,
-    looked_at: Mapping[bytes, Item] | None = None,
 ) -> dict[str, Item]:
     """Read a whole tree: every name, its metadata, and the SHA-256 of every file.
 
@@ -265,11 +252,9 @@ def list_tree(
     :param known: sums that need no reading, by name
     :param origins: the tree that this one was copied from; its inode and change time are kept with each file
     :param unreadable: takes in the files that cannot be read, and why; without it the first one is an error
-    :param found: the tree as it is, where its names were looked at already
-    :param looked_at: files of which everything is known but their links and origins, by name
+    :param found: the tree as it is, where it was looked at already
     """
     found = scan(root) if found is None else found
-    looked_at = looked_at or {}
     top = os.fsencode(root)
     names = sorted(found)
     groups: dict[int, int] = {}
@@ -280,15 +265,13 @@ def list_tree(
             continue
         if status.st_nlink > 1:
             groups[status.st_ino] = groups.get(status.st_ino, 0) + 1
-        if name not in known and name not in looked_at:
+        if name not in known:
             unread.setdefault(status.st_ino, name)
     to_read = set(unread.values())
-    others = [name for name in names if name not in looked_at]
-    costs = [found[name].st_size + OPENING if name in to_read else 0 for name in others]
-    looks = in_parallel(lambda share: [_look(top + b"/" + name, name in to_read) for name in share], others, costs)
-    attributes: dict[bytes, Mapping[str, str] | None] = {}
+    costs = [found[name].st_size + OPENING if name in to_read else 0 for name in names]
+    looks = in_parallel(lambda share: [_look(top + b"/" + name, name in to_read) for name in share], names, costs)
     sums: dict[int, str] = {}
-    for name, (digest, attributes[name]) in zip(others, looks):
+    for name, (digest, _attributes) in zip(names, looks):
         if isinstance(digest, str):
             sums[found[name].st_ino] = digest
         elif digest is not None:
@@ -296,18 +279,12 @@ def list_tree(
                 raise digest
             unreadable[text(name)] = digest.strerror or str(digest)
     numbers = {inode: number for number, inode in enumerate(i for i, names in groups.items() if names > 1)}
-    listing: dict[str, Item] = {}
-    for name in names:
-        status = found[name]
-        link, origin = numbers.get(status.st_ino), origins.get(name) if origins else None
-        item = looked_at.get(name)
-        if item is None:
-            item = _item(top, name, status, known.get(name) or sums.get(status.st_ino), attributes[name])
-        if item.type == "file":
-            mark = change_mark(origin) if origin else None
-            item = item if (item.link, item.origin) == (link, mark) else replace(item, link=link, origin=mark)
-        listing[item.path] = item
-    return listing
+    return {
+        text(name): _item(
+            top, name, found[name], known.get(name) or sums.get(found[name].st_ino), attributes, numbers, origins
+        )
+        for name, (_digest, attributes) in zip(names, looks)
+    }
 
 
 def _look(path: bytes, read: bool) -> tuple[str | OSError | None, Mapping[str, str] | None]:
@@ -326,9 +303,12 @@ def _item(
     status: os.stat_result,
     digest: str | None,
     attributes: Mapping[str, str] | None,
+    numbers: Mapping[int, int],
+    origins: Scan | None,
 ) -> Item:
     kind = TYPES[stat.S_IFMT(status.st_mode)]
     is_file = kind == "file"
+    origin = origins.get(name) if origins and is_file else None
     return Item(
         path=text(name),
         type=kind,
@@ -340,6 +320,8 @@ def _item(
         sha256=digest if is_file else None,
         target=text(os.readlink(os.path.join(top, name))) if kind == "symlink" else None,
         xattrs=attributes,
+        link=numbers.get(status.st_ino) if is_file else None,
+        origin=change_mark(origin) if origin else None,
     )
 
 

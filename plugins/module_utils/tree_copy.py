@@ -80,9 +80,9 @@ class TreeCopy:
         self._target = target
         self._previous = previous
         self._exclude = exclude
-        # What needs no reading at the end: sums by change mark, and by name what is linked, with its inode.
+        # What needs no reading at the end: sums by change mark, and of what is linked, by name, with its inode.
         self._read: dict[str, str] = {}
-        self._linked: dict[bytes, tuple[int, tree.Item]] = {}
+        self._linked: dict[bytes, tuple[int, str]] = {}
 
     def take_live(self, rest: AbstractContextManager[object] | None) -> Copied:
         """Copy a tree that others write to: once as it is, then what has changed since.
@@ -96,7 +96,8 @@ class TreeCopy:
         self._effects.sync_filesystem(self._source)
         before = self._scan_source()
         marks = {_mark(name, status) for name, status in before.items()}
-        copied = self._copy_all(before, touched_counts=True, live=True)
+        self._copy_all(before, touched_counts=True, live=True)
+        copied = tree.scan(self._target)
         untouched = tree.changes(before, before, copied, began_ns)
         with rest or nullcontext():
             touched, after = self._look_again(marks, before, copied)
@@ -118,8 +119,8 @@ class TreeCopy:
         :raises CopyFailed: the copy is not what the tree is
         """
         before = self._scan_source()
-        copied = self._copy_all(before, touched_counts, live=False)
-        return self._copied(before, copied, before, may_differ=False)
+        self._copy_all(before, touched_counts, live=False)
+        return self._copied(before, tree.scan(self._target), before, may_differ=False)
 
     def _scan_source(self) -> Scan:
         return tree.scan(self._source, self._exclude)
@@ -132,15 +133,16 @@ class TreeCopy:
                 f" '{tree.shown(tree.text(different[0]))}': something that was not put to rest writes there; find it with"
                 f" 'fuser -v -m {self._source}', stop it, and run again"
             )
-        linked = {name: item for name, (inode, item) in self._linked.items() if _inode(found, name) == inode}
+        linked = self._sums_of_linked_files(found)
+        known = {**self._sums_read(found), **linked}
         # Only what did not change meanwhile may be linked to next time.
-        listing = tree.list_tree(self._target, self._sums_read(found), settled, found=found, looked_at=linked)
+        listing = tree.list_tree(self._target, known, settled, found=found)
         # What is linked was compared when it was.
         self._check_attributes(listing, {name: status for name, status in settled.items() if name not in linked})
         return Copied(
             listing=listing,
             linked_files=len(linked),
-            linked_bytes=tree.totals({item.path: listing[item.path] for item in linked.values()}).bytes,
+            linked_bytes=tree.totals({path: listing[path] for path in map(tree.text, linked)}).bytes,
             changed_while_copied=len(different),
         )
 
@@ -159,36 +161,21 @@ class TreeCopy:
             except FileNotFoundError:
                 continue
 
-    def _copy_all(self, source: Scan, touched_counts: bool, live: bool) -> Scan:
-        """Copy where nothing is yet, and say what is there now."""
+    def _copy_all(self, source: Scan, touched_counts: bool, live: bool) -> None:
         self.check_room(source)
         if self._previous is None and not self._exclude:
             self._copy_first(["--no-target-directory", f"{self._source}/.", str(self._target)], source, live)
-            return tree.scan(self._target)
+            return
         self._effects.make_directory(self._target, 0o700)
-        there: Scan = {}
-        again = set(source)
+        there: set[bytes] = set()
         top = [name for name in source if b"/" not in name and name != b"."]
         if self._previous is not None:
             there = self._link_unchanged(self._previous, source, touched_counts)
-            again -= self._linked.keys()
         elif 0 < len(top) <= MANY:
             paths = [os.path.join(self._source, os.fsdecode(name)) for name in top]
             self._copy_first([f"--target-directory={self._target}", *paths], source, live)
-            there = tree.scan(self._target)
-            again = {b"."}
-        self._copy_again(source, again, VANISHED)
-        stayed = {name: status for name, status in there.items() if name not in again}
-        return {**stayed, **self._statuses(tree.with_parents(again))}
-
-    def _statuses(self, names: Iterable[bytes]) -> Scan:
-        """These names of the copy, as far as they are there."""
-        found: Scan = {}
-        top = os.fsencode(self._target)
-        for name in names:
-            with suppress(FileNotFoundError):
-                found[name] = os.lstat(os.path.join(top, name))
-        return found
+            there = set(source) - {b"."}
+        self._copy_again(source, set(source) - there, VANISHED)
 
     def _copy_first(self, paths: list[str], source: Scan, live: bool) -> None:
         """Copy where nothing is yet; what has been copied is read while the rest still is."""
@@ -218,35 +205,36 @@ class TreeCopy:
                         break
         return sums
 
-    def _link_unchanged(self, previous: Previous, source: Scan, touched_counts: bool) -> Scan:
-        """Link the files that have not changed since the earlier copy, all names of one, or none; and say what is there now."""
-        listing, unusable = previous.listing, previous.unusable
-        top, origin = os.fsencode(self._target) + b"/", os.fsencode(self._source) + b"/"
+    def _link_unchanged(self, previous: Previous, source: Scan, touched_counts: bool) -> set[bytes]:
+        """Link the files that have not changed since the earlier copy; all names of one, or none."""
+        earlier = tree.scan(previous.path)
+        names_there = Counter(tree.file_of(status) for status in earlier.values())
 
         def unchanged(name: bytes) -> bool:
-            item, now = listing.get(tree.text(name)), source[name]
-            if item is None or item.path in unusable or not item.describes(now):
+            there, item = earlier.get(name), previous.listing.get(tree.text(name))
+            if there is None or item is None or item.sha256 is None or item.path in previous.unusable:
                 return False
-            return not touched_counts or item.origin == tree.change_mark(now)
-
-        def as_listed(name: bytes) -> bool:
-            if tree.unlike(source[name], there[name]):
+            now = source[name]
+            if tree.unlike(now, there) or (touched_counts and item.origin != tree.change_mark(now)):
                 return False
             with suppress(FileNotFoundError):
-                wanted = listing[tree.text(name)].xattrs if touched_counts else tree.xattrs(origin + name)
-                return tree.kept(wanted) == tree.kept(tree.xattrs(top + name))
+                wanted = item.xattrs if touched_counts else tree.xattrs(bytes(self._source) + b"/" + name)
+                return tree.kept(wanted) == tree.kept(tree.xattrs(bytes(previous.path) + b"/" + name))
             return False
 
-        groups = [names for names in tree.names_of_files(source) if all(map(unchanged, names))]
+        def together(names: set[bytes]) -> bool:
+            files = {tree.file_of(earlier[name]) for name in names}
+            return len(files) == 1 and names_there[files.pop()] == len(names)
+
+        groups = [
+            names
+            for names in tree.names_of_files(source).values()
+            if all(unchanged(name) for name in names) and together(names)
+        ]
         linked = self._effects.link_files(previous.path, self._target, (name for names in groups for name in names))
-        # The earlier copy may be damaged: what it has given is compared here, where it can still be copied afresh.
-        there = tree.scan(self._target)
-        names_there = Counter(map(tree.file_of, there.values()))
-        for names in groups:
-            files = {tree.file_of(there[name]) for name in names} if linked.issuperset(names) else set()
-            if len(files) == 1 and names_there[files.pop()] == len(names) and all(map(as_listed, names)):
-                self._linked.update((name, (there[name].st_ino, listing[tree.text(name)])) for name in names)
-        return there
+        for name in [name for names in groups if names <= linked for name in names]:
+            self._linked[name] = earlier[name].st_ino, previous.listing[tree.text(name)].sha256 or ""
+        return set(self._linked)
 
     def _look_again(self, marks: set[str], before: Scan, copied: Scan) -> tuple[set[bytes], Scan]:
         """The names that may have been touched since the first look, and the tree as it is now."""
@@ -281,6 +269,10 @@ class TreeCopy:
     def _sums_read(self, found: Scan) -> dict[bytes, str]:
         marks = {name: tree.change_mark(status) for name, status in found.items()} if self._read else {}
         return {name: self._read[mark] for name, mark in marks.items() if mark in self._read}
+
+    def _sums_of_linked_files(self, found: Scan) -> dict[bytes, str]:
+        there = {name: found[name].st_ino for name in self._linked if name in found}
+        return {name: digest for name, (inode, digest) in self._linked.items() if there.get(name) == inode}
 
     def _remove(self, name: bytes) -> None:
         path = os.path.join(bytes(self._target), name)
@@ -341,10 +333,6 @@ def _mark(name: bytes, status: os.stat_result) -> str:
     seconds, fraction = divmod(status.st_ctime_ns, 1_000_000_000)
     path = tree.text(name) if name != b"." else ""
     return f"{status.st_ino} {seconds}.{fraction:09}0 {status.st_size} {path}"
-
-
-def _inode(found: Scan, name: bytes) -> int | None:
-    return found[name].st_ino if name in found else None
 
 
 def _names(marks: Iterable[str]) -> set[bytes]:
