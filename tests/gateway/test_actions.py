@@ -29,7 +29,7 @@ from tests.lab.windows.image import USER
 
 pytestmark = pytest.mark.gateway
 
-INCLUDE = "    include      flatnet/identity.conf;\n"
+INCLUDE = "    include flatnet/identity*.conf;\n"
 PROBE = {"path": "/healthz", "pattern": "ok"}
 # The caller's answer as a line of JSON, whatever else Ansible prints.
 SHOW = {"name": "Show", "ansible.builtin.debug": {"msg": "ANSWER {{ answer | to_json }}"}}
@@ -91,9 +91,6 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Lab(f"actions-{os.getpid()}") as lab:
         gateway = lab.new_gateway("gateway1")
         live = gateway.drive / "openresty" / "conf"
-        server = live / "conf.d" / "gateway.conf"
-        head, line, rest = server.read_text("utf-8").partition("server_name  gateway.flatnet.example;\n")
-        server.write_text(f"{head}{line}{INCLUDE}{rest}", "utf-8")
         (live / "flatnet").mkdir()
         (live / "flatnet" / "identity.conf").write_text(identity("none").text)
         conf = tmp_path_factory.mktemp("site") / "conf"

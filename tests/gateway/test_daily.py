@@ -23,7 +23,6 @@ from tests.lab.machine import wait_until
 from tests.lab.play import Ended, run
 from tests.lab.windows.certificates import Authority
 from tests.lab.windows.gateway import Gateway
-from tests.lab.windows.image import USER
 
 pytestmark = pytest.mark.gateway
 
@@ -115,13 +114,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Lab(f"daily-{os.getpid()}") as lab:
         gateway = lab.new_gateway("gateway1")
         wsl = lab.new_host("wsl1", gateway=gateway, start=False)
-        site = Site(lab, wsl, gateway, tmp_path_factory.mktemp("reports"))
-        site.edit("default_server;", "default_server;\n    include flatnet/identity*.conf;")
-        yield site
+        yield Site(lab, wsl, gateway, tmp_path_factory.mktemp("reports"))
 
 
 def test_setup_wants_to_know_the_account(site: Site) -> None:
-    played = site.play("setup", "--limit", "gateway")
+    played = site.play("setup", "--limit", "gateway", flatnet_setup_gateway_account="")
 
     assert played.code == 2
     assert "flatnet_setup_gateway_account was expected in the inventory, and is not given" in played.message
@@ -129,7 +126,7 @@ def test_setup_wants_to_know_the_account(site: Site) -> None:
 
 
 def test_setup_installs_what_keeps_the_gateway(site: Site) -> None:
-    played = site.play("setup", "--limit", "gateway", flatnet_setup_gateway_account=USER)
+    played = site.play("setup", "--limit", "gateway")
 
     tasks, told = played.steps
     assert tasks == ("gateway1", "tasks", "good")

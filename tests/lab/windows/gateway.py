@@ -177,6 +177,7 @@ class Gateway:
             "ansible_winrm_transport": "basic",
             "ansible_winrm_ca_trust_path": str(self.authority.certificate),
             "flatnet_site": self.lab.name,
+            "flatnet_setup_gateway_account": USER,
         }
 
     @property
