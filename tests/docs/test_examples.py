@@ -49,7 +49,7 @@ LOOK = (
     "report",
 )
 # On a gateway; its tasks come first.
-GATEWAY = ("gateway_tasks", "gateway", "gateway_config", "gateway_info")
+GATEWAY = ("gateway_tasks", "gateway", "gateway_config", "gateway_info", "gateway_firewall")
 
 
 def examples(module: str) -> list[dict[str, Any]]:
