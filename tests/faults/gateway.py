@@ -82,13 +82,13 @@ EDITED: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "a configuration that nginx does not accept",
         "location = /fault",
         "locaton = /fault",
-        ('unknown directive "locaton"', "nothing was changed"),
+        ('unknown directive "locaton"', "was undone, and all is as before"),
     ),
     "include-missing": (
         "a configuration that includes a file which is not there",
         "location = /fault",
         "include  conf.d/upstreams.inc;\n    location = /fault",
-        ("upstreams.inc", "nothing was changed"),
+        ("upstreams.inc", "was undone, and all is as before"),
     ),
     "answers-500": (
         "a configuration that nginx accepts, and that answers 500",
@@ -112,7 +112,7 @@ EDITED: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "a configuration whose file begins with a byte order mark, as editors of Windows write it",
         "server {",
         "\ufeffserver {",
-        ("unknown directive", "nothing was changed"),
+        ("unknown directive", "was undone, and all is as before"),
     ),
 }
 for name, (what, old, new, words) in EDITED.items():
@@ -194,7 +194,7 @@ def access_denied(computer: Computer) -> Found:
 def file_locked(computer: Computer) -> Found:
     with held(computer, HOLDER):
         ended = computer.roll_out()
-    return refused(computer, ended, r"some program holds C:\openresty\conf\nginx.conf")
+    return refused(computer, ended, r"C:\openresty\conf\nginx.conf was expected to be readable", "close the program")
 
 
 @FAULTS.of("gateway-edited-meanwhile", "somebody edits the live configuration while another is rolled out")
