@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.world import Running
-from tests.gateway.site import Windows, ask_http
 from tests.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.play import ROOT, Ended, command, play, run
+from tests.lab.windows.below import ask_http, below
 
 PAGE = "/fault"
 OLD, NEW = "the old page", "the new page"
@@ -54,8 +54,7 @@ class Computer:
         self._lab = lab
         self._reports = reports_to
         reports_to.mkdir(parents=True, exist_ok=True)
-        pid = int(lab.podman("inspect", "--format", "{{.State.Pid}}", self.gateway.name))
-        self.windows = Windows(self.gateway, lab.address(self.gateway.name), pid)
+        self.windows = below(self.gateway)
         self._kept = reports_to / "kept"
         self.conf = reports_to / "conf"
         self._write(self.live / CONFIGURATION, OLD)
