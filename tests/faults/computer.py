@@ -9,17 +9,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults.world import Running
+from tests.faults.world import Running, under_way
 from tests.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.play import ROOT, Ended, command, play, run
+from tests.lab.play import Ended, command, play, run
 from tests.lab.windows.below import ask_http, below
 
 PAGE = "/fault"
@@ -154,16 +153,8 @@ class Computer:
     def rolling_out(self) -> Iterator[Running]:
         """Roll out the controller's copy; the playbook does not outlive the block."""
         argv = command(self._lab, "gateway_config", self._reports, "--limit", "gateway", **self.rollout)
-        process = subprocess.Popen(
-            argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-        running = Running(process)
-        with process:
-            try:
-                yield running
-            finally:
-                if process.poll() is None:
-                    running.kill()
+        with under_way(argv) as running:
+            yield running
 
     def wait_for_step(self, do: str) -> None:
         """Wait until a transaction has begun this step."""
