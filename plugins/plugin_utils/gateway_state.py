@@ -178,7 +178,7 @@ def _findings(
             Finding(
                 "orphan_workers",
                 f"every worker of nginx was expected to be that of {_pids(masters)}, and {_pids(orphans)} have lost their master and go on"
-                " serving, deaf to reload and stop: start the gateway, which ends them",
+                " serving, deaf to reload and stop: run flatnet.ops.start, which ends them",
             )
         )
     elif orphans:
@@ -255,10 +255,10 @@ def _findings(
 
 def _orphans(masters: Sequence[Process], workers: Sequence[Process]) -> list[Process]:
     """The workers that have lost their master: it started them, so they are younger than it."""
-    eldest = min((each.started for each in masters if each.started), default=None)
-    if not masters or eldest is None:
-        return [] if masters else list(workers)
-    return [each for each in workers if each.started is not None and each.started < eldest]
+    if not masters:
+        return list(workers)
+    eldest = min((each.started for each in masters if each.started), default="")
+    return [each for each in workers if each.started and each.started < eldest]
 
 
 def _pids(processes: Sequence[Process]) -> str:

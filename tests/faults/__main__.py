@@ -35,7 +35,7 @@ What `make faults` has injected, what the operator read, and what an independent
 def main(prefix: str = "") -> int:
     """Inject the faults whose id begins with the prefix.
 
-    :return: 1 if a promise was not kept, 2 if there is no such fault
+    :return: 1 if a promise was not kept, 2 if there is no such fault, or none could be injected
     """
     every = [fault.id for _world, faults in FAULTS for fault in faults]
     if not any(each.startswith(prefix) for each in every):
@@ -54,7 +54,7 @@ def main(prefix: str = "") -> int:
         publish("faults", HEADING, prefix if prefix.startswith(part) else part, found)
     broken = [row["id"] for row in rows if not row["holds"]]
     print(f"faults: {len(rows) - len(broken)} hold, {len(broken)} do not{': ' if broken else ''}{', '.join(broken)}")
-    return 1 if broken else 0
+    return 1 if broken else 0 if rows else 2
 
 
 def injected(world: type[World | Computer], faults: Sequence[Fault]) -> list[dict[str, Any]]:

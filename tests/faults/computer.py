@@ -9,17 +9,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults.world import Running
+from tests.faults.world import Running, under_way
 from tests.lab import Lab
 from tests.lab.machine import wait_until
-from tests.lab.play import ROOT, Ended, command, play, run
+from tests.lab.play import Ended, command, play, run
 from tests.lab.windows.below import ask_http, below
 
 PAGE = "/fault"
@@ -88,7 +87,7 @@ class Computer:
         same = self.files == "the old configuration lies there"
         if not same:
             shutil.copytree(self._kept, self.live, dirs_exist_ok=True)
-        if not same or self.windows.processes(NGINX) != self._family or not self._proved:
+        if not same or len(self.windows.processes(NGINX)) != 2 or not self._proved:
             self.gateway.end("nginx.exe")
             (self.openresty / "logs" / "nginx.pid").unlink(missing_ok=True)
             play(self._lab, "start", self._reports, "--limit", "gateway")
@@ -97,12 +96,6 @@ class Computer:
         self.edit(OLD, NEW)
         # What the operator rolls out is told from what lies there by this page alone.
         wait_until("The old page", lambda: self.look().page == f"'{OLD}'", 30)
-
-    @property
-    def _family(self) -> list[int]:
-        """The processes of nginx, if there are a master and its worker."""
-        found = self.windows.processes(NGINX)
-        return found if len(found) == 2 else []
 
     @property
     def _proved(self) -> bool:
@@ -119,11 +112,11 @@ class Computer:
                 return f"{words} configuration lies there"
         return "another configuration lies there"
 
-    def edit(self, old: str, new: str, name: str = CONFIGURATION) -> None:
+    def edit(self, old: str, new: str) -> None:
         """Change the configuration that the operator is going to roll out."""
-        path = self.conf / name
+        path = self.conf / CONFIGURATION
         text = path.read_bytes()
-        assert old.encode() in text, (name, old)
+        assert old.encode() in text, old
         path.write_bytes(text.replace(old.encode(), new.encode(), 1))
 
     def _write(self, path: Path, page: str) -> None:
@@ -137,33 +130,25 @@ class Computer:
         found: list[dict[str, Any]] = self.gateway.lab_request("tasks", {"name": name})
         return found[0]
 
-    def play(self, playbook: str, *options: str, **variables: object) -> Ended:
+    def play(self, playbook: str, **variables: object) -> Ended:
         """Run a playbook to its end."""
-        return run(self._lab, playbook, self._reports, *("--limit", "gateway", *options), **variables)
+        return run(self._lab, playbook, self._reports, "--limit", "gateway", **variables)
 
     @property
     def rollout(self) -> dict[str, object]:
         """What a rollout is told."""
         return {"flatnet_gateway_conf": str(self.conf), "flatnet_gateway_probes": [PROBE]}
 
-    def roll_out(self, *options: str) -> Ended:
+    def roll_out(self) -> Ended:
         """Roll out the controller's copy."""
-        return self.play("gateway_config", *options, **self.rollout)
+        return self.play("gateway_config", **self.rollout)
 
     @contextmanager
     def rolling_out(self) -> Iterator[Running]:
         """Roll out the controller's copy; the playbook does not outlive the block."""
         argv = command(self._lab, "gateway_config", self._reports, "--limit", "gateway", **self.rollout)
-        process = subprocess.Popen(
-            argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-        running = Running(process)
-        with process:
-            try:
-                yield running
-            finally:
-                if process.poll() is None:
-                    running.kill()
+        with under_way(argv) as running:
+            yield running
 
     def wait_for_step(self, do: str) -> None:
         """Wait until a transaction has begun this step."""

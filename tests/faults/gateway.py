@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,12 +17,13 @@ from pathlib import Path
 
 from tests.faults import Fault, Faults, Found
 from tests.faults.computer import CONFIGURATION, NEW, OLD, Computer, Look
+from tests.faults.site import FAILED, verdict
 from tests.lab.machine import wait_until
 from tests.lab.play import Ended
+from tests.lab.windows.below import unchangeable
 from tests.lab.windows.certificates import Authority
 
 FAULTS = Faults()
-FAILED = 2
 AS_BEFORE = Look(f"'{OLD}'", 2, True, "the old configuration lies there", ())
 AS_ROLLED_OUT = Look(f"'{NEW}'", 2, True, "the new configuration lies there", ())
 LISTENER = """
@@ -39,11 +40,11 @@ $file.Dispose()
 """
 
 
-def refused(computer: Computer, ended: Ended, *words: str, after: Look = AS_BEFORE) -> Found:
+def refused(computer: Computer, ended: Ended, *words: str) -> Found:
     """The run has failed with these words, and the gateway is as it has to be."""
-    look = settled(computer, after)
+    look = settled(computer, AS_BEFORE)
     named = all(each in ended.error for each in words)
-    return Found(ended.code, ended.error, str(look), ended.code == FAILED and named and look == after)
+    return Found(ended.code, ended.error, str(look), ended.code == FAILED and named and look == AS_BEFORE)
 
 
 def went_well(computer: Computer, ended: Ended, after: Look) -> Found:
@@ -59,16 +60,8 @@ def settled(computer: Computer, wanted: Look) -> Look:
         look = computer.look()
         if look.processes == wanted.processes:
             break
-        threading.Event().wait(0.1)
+        time.sleep(0.1)
     return look
-
-
-def verdict(ended: Ended) -> str:
-    """What the run has shown at its end."""
-    if ended.code:
-        return ended.error
-    shown = [line.strip() for line in ended.output.splitlines() if line.strip().startswith('"msg": ')]
-    return shown[-1].removeprefix('"msg": ').strip('"') if shown else ""
 
 
 def edited(computer: Computer, old: str, new: str, words: tuple[str, ...]) -> Found:
@@ -187,14 +180,22 @@ def read_only(computer: Computer) -> Found:
 def access_denied(computer: Computer) -> Found:
     with unchangeable(computer.live / "flatnet"):
         ended = computer.play("reload")
-    return refused(computer, ended, "was undone, and all is as before")
+    return refused(
+        computer,
+        ended,
+        "was undone, and all is as before",
+        "identity.conf was expected to be written",
+        "look at the permissions",
+    )
 
 
 @FAULTS.of("gateway-file-locked", "another program holds a file of the configuration; a rollout")
 def file_locked(computer: Computer) -> Found:
     with held(computer, HOLDER):
         ended = computer.roll_out()
-    return refused(computer, ended, r"C:\openresty\conf\nginx.conf was expected to be readable", "close the program")
+    return refused(
+        computer, ended, r"C:\openresty\conf\nginx.conf was expected to be readable", "close the program", "; report: "
+    )
 
 
 @FAULTS.of("gateway-edited-meanwhile", "somebody edits the live configuration while another is rolled out")
@@ -221,10 +222,10 @@ def task_disabled(computer: Computer) -> Found:
     status = computer.play("status")
     started = computer.play("start")
     look = settled(computer, AS_BEFORE)
-    # A gateway that answers is no failure, however short it may last: the verdict is a warning.
-    told = verdict(status) if status.code == 0 else status.error
-    named = "so that a reboot ends it" in told
-    return Found(status.code, told, str(look), started.code == 0 and named and look == AS_BEFORE)
+    named = "so that a reboot ends it" in status.error
+    return Found(
+        status.code, status.error, str(look), (status.code, started.code) == (FAILED, 0) and named and look == AS_BEFORE
+    )
 
 
 @FAULTS.of(
@@ -234,7 +235,7 @@ def task_deleted(computer: Computer) -> Found:
     computer.gateway.lab_request("task-delete", {"name": "flatnet-transaction"})
     ended = computer.roll_out()
     again = computer.play("setup")
-    found = refused(computer, ended, "run playbook flatnet.ops.setup")
+    found = refused(computer, ended, "run playbook flatnet.ops.setup", "; report: ")
     return Found(found.exit, found.message, found.state, found.holds and again.code == 0)
 
 
@@ -304,13 +305,3 @@ def held(computer: Computer, script: str) -> Iterator[None]:
         finally:
             sign.unlink(missing_ok=True)
         program.result()
-
-
-@contextmanager
-def unchangeable(path: Path) -> Iterator[None]:
-    """Windows can neither rename a folder nor write into it."""
-    subprocess.run(["chattr", "+i", path], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["chattr", "-i", path], check=True)

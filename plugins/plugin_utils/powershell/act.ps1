@@ -598,7 +598,11 @@ function Remove-Tree([string] $folder) {
 
 function Write-File([string] $path, [byte[]] $bytes) {
     $beside = "$path.flatnet-new"
-    $file = New-Object IO.FileStream $beside, ([IO.FileMode]::Create), ([IO.FileAccess]::Write), ([IO.FileShare]::None)
+    try {
+        $file = New-Object IO.FileStream $beside, ([IO.FileMode]::Create), ([IO.FileAccess]::Write), ([IO.FileShare]::None)
+    } catch [UnauthorizedAccessException] {
+        Fail "$path was expected to be written, and Windows said '$($_.Exception.GetBaseException().Message)': look at the permissions of that folder"
+    }
     try { Write-Durable $file $bytes } finally { $file.Dispose() }
     if ([IO.File]::Exists($path)) {
         [IO.File]::SetAttributes($path, [IO.FileAttributes]::Normal)

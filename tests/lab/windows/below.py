@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import http.client
+import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,3 +88,13 @@ def below(gateway: Gateway) -> Windows:
     """Look at a gateway that runs."""
     pid = int(gateway.lab.podman("inspect", "--format", "{{.State.Pid}}", gateway.name))
     return Windows(gateway, gateway.lab.address(gateway.name), pid)
+
+
+@contextmanager
+def unchangeable(path: Path) -> Iterator[None]:
+    """Windows can neither rename a folder nor write into it."""
+    subprocess.run(["chattr", "+i", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
