@@ -40,7 +40,7 @@ class ActionModule(GatewayAction):
             raise WindowsError(
                 f"port {port} was expected to be open to the gateway, and {' and '.join(map(repr, blocking))} of the firewall"
                 f" {'blocks' if len(blocking) == 1 else 'block'} it, which no other rule overrides: remove what blocks"
-                f" {site.installation.program} in 'Windows Defender Firewall with Advanced Security', and run again; nothing was changed"
+                f" {site.installation.program} in 'Windows Defender Firewall with Advanced Security', and run again; the firewall was left as it is"
             )
         if (state == ABSENT and not ours) or (state == PRESENT and lets_in(list(map(rule_of, ours)), port, remote)):
             said = (

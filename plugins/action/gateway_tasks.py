@@ -60,27 +60,34 @@ class ActionModule(GatewayAction):
         said = f"installed {', '.join(made)}" if made else "everything is as it should be"
         status = "good"
         if wsl is not None and not self._task.check_mode:
-            if wsl.enabled is False and f"task {WSL_TASK}" not in made:
+            started = f"task {WSL_TASK}" in made
+            if wsl.enabled is False and not started:
                 said, status = said + DISABLED, "warning"
-            elif not wsl.keeps(distribution):
-                self._expect_kept(site, account, distribution)
+            elif started or not wsl.keeps(distribution):
+                self._expect_kept(site, account, distribution, wsl)
         contents = {**files, **{f"task {name}": xml for name, xml in tasks.items()}}
         diff = [difference(what, answer["before"].get(what, ""), contents.get(what, "")) for what in made]
         return Outcome(bool(made), said, status=status, evidence={"made": made}, values={"made": made}, diff=diff)
 
-    def _expect_kept(self, site: Site, account: str, distribution: str) -> None:
-        wsl = look_at_wsl(site, account, PATIENCE)
+    def _expect_kept(self, site: Site, account: str, distribution: str, before: Wsl) -> None:
+        wsl = look_at_wsl(site, account, PATIENCE, before.log)
         if not wsl.keeps(distribution):
             raise WindowsError(not_kept(wsl, distribution, site.installation.distribution_log))
 
 
-def look_at_wsl(site: Site, account: str, wait: int = 0) -> Wsl:
+def look_at_wsl(site: Site, account: str, wait: int = 0, before: str = "") -> Wsl:
     """What an account has of WSL2; one round trip.
 
-    :param wait: for how many seconds to wait until a distribution is kept
+    :param wait: for how many seconds to wait until a distribution is kept, or an attempt to keep it has failed
+    :param before: the log of the attempt that is not to be taken for that one
     """
     answer = site.windows.run(
-        "wsl_look", Account=account, Task=WSL_TASK, Log=site.installation.distribution_log, WaitSeconds=wait
+        "wsl_look",
+        Account=account,
+        Task=WSL_TASK,
+        Log=site.installation.distribution_log,
+        Before=before,
+        WaitSeconds=wait,
     )
     return wsl_of(account, answer)
 

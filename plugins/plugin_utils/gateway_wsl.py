@@ -38,6 +38,8 @@ class Wsl:
     kept: str | None
     # What WSL said when the last attempt to keep it failed.
     said: str
+    # All that the last attempt has left.
+    log: str
 
     def of_wsl2(self, distribution: str) -> bool | None:
         """Whether the account's distribution of this name, which WSL takes in any case, is of WSL 2; None where there is none."""
@@ -94,6 +96,7 @@ def wsl_of(account: str, look: Mapping[str, Any]) -> Wsl:
         enabled=enabled_in(look["task"]),
         kept=next((event["distribution"] for event in events if event["event"] == "begin"), None) if up else None,
         said=f"wsl.exe ended with {said['code']}, '{' '.join(said['said'].split())}'" if said else "",
+        log=look["log"],
     )
 
 

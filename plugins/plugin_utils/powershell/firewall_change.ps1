@@ -22,7 +22,10 @@ foreach ($command in $Commands) {
         $problems = $process.StandardError.ReadToEndAsync()
         $said = $process.StandardOutput.ReadToEnd()
         $process.WaitForExit()
-        if ($process.ExitCode -ne 0) { throw "netsh $command was expected to succeed, and ended with $($process.ExitCode), '$(($said + $problems.Result).Trim())'" }
+        if ($process.ExitCode -ne 0) {
+            $why = "$said $($problems.Result)".Trim()
+            throw "netsh $command was expected to succeed, and ended with $($process.ExitCode), '$why': see whether service mpssvc runs, and run again"
+        }
     } finally {
         $process.Dispose()
     }

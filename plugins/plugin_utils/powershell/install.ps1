@@ -48,7 +48,8 @@ function Protect-Folder([string]$Path) {
     Set-Acl -LiteralPath $Path -AclObject $acl
 }
 
-function Invoke-Schtasks([string]$Name, [string]$Arguments, [string]$Wanted) {
+# What schtasks complains of; empty where it succeeds.
+function Invoke-Schtasks([string]$Arguments) {
     $start = New-Object System.Diagnostics.ProcessStartInfo ([System.IO.Path]::Combine($System, 'schtasks.exe')), $Arguments
     $start.UseShellExecute = $false
     $start.CreateNoWindow = $true
@@ -56,20 +57,31 @@ function Invoke-Schtasks([string]$Name, [string]$Arguments, [string]$Wanted) {
     $start.RedirectStandardError = $true
     $process = [System.Diagnostics.Process]::Start($start)
     try {
-        $said = $process.StandardError.ReadToEndAsync()
+        $problems = $process.StandardError.ReadToEndAsync()
         [void]$process.StandardOutput.ReadToEnd()
         $process.WaitForExit()
-        if ($process.ExitCode -ne 0) { throw "task $Name was expected to be $Wanted, and schtasks said '$($said.Result.Trim())'" }
+        if ($process.ExitCode -eq 0) { return '' }
+        return "$($problems.Result.Trim()) (code $($process.ExitCode))"
     } finally {
         $process.Dispose()
     }
+}
+
+function Set-Task([string]$Name, [string]$Arguments, [string]$Wanted) {
+    $said = Invoke-Schtasks $Arguments
+    if ($said) { throw "task $Name was expected to be $Wanted, and schtasks said '$said'" }
+}
+
+# Whether it ran at all is not known: that it did not is no failure.
+function Stop-Task([string]$Name) {
+    [void](Invoke-Schtasks "/End /TN `"$Name`"")
 }
 
 function Register-Task([string]$Name, [string]$Xml) {
     $definition = [System.IO.Path]::GetTempFileName()
     try {
         [System.IO.File]::WriteAllText($definition, $Xml, [System.Text.Encoding]::Unicode)
-        Invoke-Schtasks $Name "/Create /TN `"$Name`" /XML `"$definition`" /F" 'made'
+        Set-Task $Name "/Create /TN `"$Name`" /XML `"$definition`" /F" 'made'
     } finally {
         [System.IO.File]::Delete($definition)
     }
@@ -105,8 +117,10 @@ function Install-Everything {
         }
         [void]$changed.Add("task $($task.name)")
         if ($Check) { continue }
+        # What runs by the old definition would go on, and keep the new one from being started.
+        if ($task.start -and $null -ne $kept) { Stop-Task $task.name }
         Register-Task $task.name $task.xml
-        if ($task.start) { Invoke-Schtasks $task.name "/Run /TN `"$($task.name)`"" 'started' }
+        if ($task.start) { Set-Task $task.name "/Run /TN `"$($task.name)`"" 'started' }
     }
     foreach ($name in $Gone) {
         $kept = Get-Kept $name
@@ -114,8 +128,8 @@ function Install-Everything {
         $before["task $name"] = $kept
         [void]$changed.Add("task $name")
         if ($Check) { continue }
-        Invoke-Schtasks $name "/End /TN `"$name`"" 'ended'
-        Invoke-Schtasks $name "/Delete /TN `"$name`" /F" 'deleted'
+        Stop-Task $name
+        Set-Task $name "/Delete /TN `"$name`" /F" 'deleted'
     }
 }
 

@@ -43,10 +43,12 @@ function Start-Wsl([string] $command) {
     return @{ process = $process; out = $process.StandardOutput.ReadToEndAsync(); problems = $process.StandardError.ReadToEndAsync() }
 }
 
-# A WSL that does not know WSL_UTF8 speaks UTF-16.
+# What WSL has started beside it may hold its output open for ever; a WSL that does not know WSL_UTF8 speaks UTF-16.
 function Get-Said($started) {
     $started.process.WaitForExit()
-    return ($started.out.Result + $started.problems.Result).Replace("`0", '').Trim()
+    $said = ''
+    foreach ($reading in $started.out, $started.problems) { if ($reading.Wait(5000)) { $said += $reading.Result } }
+    return $said.Replace("`0", '').Trim()
 }
 
 # Not shared for writing: whoever finds it so knows that the distribution is being kept.

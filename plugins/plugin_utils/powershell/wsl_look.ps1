@@ -8,6 +8,7 @@ param(
     [Parameter(Mandatory = $true)][string]$Account,
     [Parameter(Mandatory = $true)][string]$Task,
     [Parameter(Mandatory = $true)][string]$Log,
+    [Parameter(Mandatory = $true)][AllowEmptyString()][string]$Before,
     [Parameter(Mandatory = $true)][int]$WaitSeconds
 )
 Set-StrictMode -Version 2.0
@@ -95,11 +96,10 @@ $xml = $null
 if ([System.IO.File]::Exists($kept)) { $xml = [System.IO.File]::ReadAllText($kept) }
 $waited = [System.Diagnostics.Stopwatch]::StartNew()
 $seen = Get-Kept
-$first = $seen.log
 while ($waited.Elapsed.TotalSeconds -lt $WaitSeconds) {
-    if ($seen.held -and $seen.log.Contains('"event":"up"')) { break }
-    # Another attempt has failed meanwhile: the next one will, too.
-    if (-not $seen.held -and $seen.log -ne $first -and $seen.log.Contains('"event":"end"')) { break }
+    # It is up; or an attempt has failed since the log was as before, and the next one will, too.
+    $come = if ($seen.held) { '"event":"up"' } else { '"event":"end"' }
+    if ($seen.log -ne $Before -and $seen.log.Contains($come)) { break }
     [System.Threading.Thread]::Sleep(250)
     $seen = Get-Kept
 }
