@@ -49,7 +49,8 @@ class Rule:
 
 def rule_of(text: str) -> Rule:
     """A rule from its value in the registry, as in ``v2.30|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=80|Name=x|``."""
-    fields = [tuple(part.split("=", 1)) for part in text.split("|") if "=" in part]
+    parts = (part.partition("=") for part in text.split("|"))
+    fields = [(name, value) for name, equals, value in parts if equals]
     one = dict(fields)
     protocol = one.get("Protocol", "")
     known = {"Action", "Active", "Dir", "Protocol", "Profile", "App", "Name", "Desc", "EmbedCtxt", "Edge", "Defer"}
