@@ -68,6 +68,11 @@ class Site:
     def state_directory(self) -> Path:
         return self.gateway.drive / "ProgramData" / "flatnet"
 
+    @property
+    def untouched(self) -> bool:
+        """Nothing of what setup makes is there; the record of a run that was refused is."""
+        return not self.tasks and not self.rules and not (self.state_directory / "transactions").exists()
+
     def keeps(self) -> str:
         """The distribution that the task keeps and that has answered; empty where it keeps none."""
         task, log = self.tasks.get(TASK), self.state_directory / "wsl.log"
@@ -114,7 +119,7 @@ def test_a_distribution_that_the_account_does_not_own_is_refused_before_anything
     assert (
         "account operator was expected to own the WSL2 distribution 'Ubuntu', and it owns Debian" in report["message"]
     )
-    assert (site.tasks, site.rules, site.state_directory.exists()) == ({}, {}, False)
+    assert site.untouched
 
 
 def test_an_account_that_windows_does_not_know_is_refused(site: Site) -> None:
@@ -122,7 +127,7 @@ def test_an_account_that_windows_does_not_know_is_refused(site: Site) -> None:
 
     assert ended.code == 2, ended.output
     assert "account 'nobody-here' was expected on the host, and Windows knows none of that name" in ended.error
-    assert site.tasks == {}
+    assert site.untouched
 
 
 def test_a_distribution_of_wsl_1_is_refused(site: Site) -> None:
@@ -132,7 +137,7 @@ def test_a_distribution_of_wsl_1_is_refused(site: Site) -> None:
     assert ended.code == 2, ended.output
     assert "distribution 'Old' was expected to be of WSL 2, and is of WSL 1" in ended.error
     assert "wsl.exe --set-version Old 2" in ended.error
-    assert site.tasks == {}
+    assert site.untouched
 
 
 def test_a_layout_that_is_not_a_gateways_is_named_and_left_alone(site: Site) -> None:
@@ -141,16 +146,16 @@ def test_a_layout_that_is_not_a_gateways_is_named_and_left_alone(site: Site) -> 
     (openresty / "temp").rmdir()
     (openresty / "temp").write_text("somebody's notes")
     try:
-        ended, report = site.setup()
+        ended, _answer = site.play("gateway_tasks", account=USER)
     finally:
         (openresty / "nginx.conf.away").rename(openresty / "conf" / "nginx.conf")
         (openresty / "temp").unlink()
 
     assert ended.code == 2, ended.output
-    assert r"C:\openresty\conf\nginx.conf was expected on the host, and is not there" in report["message"]
-    assert r"C:\openresty\temp was expected to be a folder or not there, and a file" in report["message"]
-    assert report["message"].endswith("nothing was changed")
-    assert (site.tasks, site.state_directory.exists()) == ({}, False)
+    assert r"C:\openresty\conf\nginx.conf was expected on the host, and is not there" in ended.error
+    assert r"C:\openresty\temp was expected to be a folder or not there, and a file" in ended.error
+    assert ended.error.endswith("nothing was changed")
+    assert site.untouched
 
 
 def test_check_mode_shows_all_that_setup_would_do_and_does_nothing(site: Site) -> None:
@@ -165,7 +170,7 @@ def test_check_mode_shows_all_that_setup_would_do_and_does_nothing(site: Site) -
         f'+netsh advfirewall firewall add rule name="{NAME}" dir=in action=allow protocol=TCP localport=80',
     ):
         assert shown in ended.output, ended.output
-    assert (site.tasks, site.rules, site.state_directory.exists()) == ({}, {}, False)
+    assert site.untouched
 
 
 def test_setup_makes_the_layout_the_tasks_and_the_rule_and_starts_the_distribution(site: Site) -> None:
@@ -211,13 +216,11 @@ def test_a_rule_that_somebody_has_changed_or_doubled_is_made_one_again(site: Sit
 def test_a_rule_that_blocks_the_gateway_fails_by_name(site: Site) -> None:
     before = site.rules
     site.set_rule("question", BLOCKS)
-    ended, report = site.setup()
+    ended, _answer = site.play("gateway_firewall")
     site.delete_rule("question")
 
     assert ended.code == 2, ended.output
-    assert (
-        "port 80 was expected to be open to the gateway, and 'nginx.exe' of the firewall blocks it" in report["message"]
-    )
+    assert "port 80 was expected to be open to the gateway, and 'nginx.exe' of the firewall blocks it" in ended.error
     assert site.rules == before
 
 
@@ -240,12 +243,12 @@ def test_what_netsh_complains_of_is_said(site: Site) -> None:
 
 def test_a_task_that_somebody_has_disabled_stays_so_with_a_warning(site: Site) -> None:
     site.gateway.lab_request("task-enable", {"name": TASK, "enabled": False})
-    ended, report = site.setup()
+    ended, answer = site.play("gateway_tasks", account=USER, distribution=DISTRIBUTION)
     enabled = site.tasks[TASK]["enabled"]
     site.gateway.lab_request("task-enable", {"name": TASK, "enabled": True})
 
-    assert (ended.code, report["verdict"], enabled) == (0, "warning", False), ended.output
-    assert f"task {TASK} is disabled, so that a boot does not start the distribution" in report["message"]
+    assert (ended.code, answer.get("changed"), enabled) == (0, False, False), ended.output
+    assert f"task {TASK} is disabled, so that a boot does not start the distribution" in answer["msg"]
 
 
 def test_another_distribution_takes_the_place_of_the_one_that_is_kept(site: Site) -> None:
