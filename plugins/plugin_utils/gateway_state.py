@@ -86,6 +86,8 @@ class Gateway:
     configuration: Mapping[str, LiveFile]
     digest: str
     errors: tuple[str, ...]
+    # Who listens on the port, by process, as far as Windows was asked and named them.
+    owners: Mapping[int, str]
     findings: tuple[Finding, ...]
 
     @property
@@ -135,6 +137,7 @@ def gateway_of(prefix: str, port: int, look: Mapping[str, Any]) -> Gateway:
         configuration=configuration,
         digest=digest_of({path: file.sha256 for path, file in configuration.items()}),
         errors=tuple(look["errors"]),
+        owners={owner["pid"]: owner["name"] for owner in look["owners"]},
         findings=tuple(_findings(prefix, port, look, masters, workers, identity if answered else None)),
     )
 
