@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The manual's table of what only a real Windows host can show: ``python -m tests.docs.acceptance`` writes it.
+"""The manual's table of what only a real Windows host can show: ``PYTHONPATH=.cache python -m tests.docs.acceptance`` writes it.
 
 It is made from the checks in the code, and from the results of real hosts in docs/acceptance, as the playbook has written them.
 """
