@@ -44,6 +44,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance_checks impo
 )
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, TASKS, Gateway
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.directory import dump, write
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import WindowsError, WindowsUnreachable
 
@@ -52,6 +53,7 @@ RESTART_SECONDS, BOOT_SECONDS = 5, 900
 # After a boot the scheduler may take its time.
 START_SECONDS = 300
 ASK_AGAIN = 3
+CHECK_MODE, NOT_ASKED = "check mode changes nothing", "run again with flatnet_acceptance_reboot=true"
 
 
 class ActionModule(GatewayAction):
@@ -69,16 +71,10 @@ class ActionModule(GatewayAction):
         gateway = site.look(name_owners=True)
         reload = self._reload(site, gateway)
         look = self._look(site, gateway, options["account"])
+        down = [Tried(None, CHECK_MODE if self._task.check_mode else NOT_ASKED)] * 3
         if options["reboot"] and not self._task.check_mode:
-            boot = self._boot(site, look, options["account"])
-            back = self._back(site)
-        else:
-            why = (
-                "check mode changes nothing"
-                if self._task.check_mode
-                else "run again with flatnet_acceptance_reboot=true"
-            )
-            boot = back = Tried(None, why)
+            down = [self._rollout(site, gateway), self._boot(site, look, options["account"]), self._back(site)]
+        rollout, boot, back = down
         host = Host(
             installation=site.installation,
             account=options["account"],
@@ -86,6 +82,7 @@ class ActionModule(GatewayAction):
             gateway=gateway,
             look=look,
             reload=reload,
+            rollout=rollout,
             boot=boot,
             back=back,
         )
@@ -101,7 +98,7 @@ class ActionModule(GatewayAction):
         written = "" if self._task.check_mode else f"; written to {self._write(result, Path(options['path']))}"
         counts = {verdict: len(named(verdicts, verdict)) for verdict in (VERIFIED, FAILED, NOT_TRIED)}
         return Outcome(
-            any(tried.good is not None for tried in (reload, boot, back)),
+            any(tried.good is not None for tried in (reload, *down)),
             sentence(verdicts) + written,
             status="failed" if counts[FAILED] else "warning" if counts[NOT_TRIED] else "good",
             numbers={f"checks_{verdict}": count for verdict, count in counts.items()},
@@ -127,7 +124,29 @@ class ActionModule(GatewayAction):
     def _reload(self, site: Site, gateway: Gateway) -> Tried:
         """Reload what is in effect already: nothing else may be put into effect by the way."""
         if self._task.check_mode:
-            return Tried(None, "check mode changes nothing")
+            return Tried(None, CHECK_MODE)
+        return self._carried_out(site, gateway, lambda: gateway_transaction.reload(site.gateway, gateway.digest))
+
+    def _rollout(self, site: Site, gateway: Gateway) -> Tried:
+        """Roll out a copy of what is in effect already."""
+
+        def staged() -> Plan:
+            transaction = gateway_transaction.new_id("rollout")
+            site.windows.run(
+                "stage",
+                Prefix=site.installation.prefix,
+                Staged=gateway_transaction.staged_tree(site.gateway, transaction),
+                Contents={},
+                Removed=[],
+                Identity="",
+                Program="",
+            )
+            return gateway_transaction.rollout(site.gateway, transaction, gateway.digest, live=gateway.digest)
+
+        return self._carried_out(site, gateway, staged)
+
+    def _carried_out(self, site: Site, gateway: Gateway, planned: Callable[[], Plan]) -> Tried:
+        """What comes of a transaction that leaves everything as it is."""
         if gateway.state != RUNNING:
             return Tried(None, gateway.sentence)
         if gateway.identity is None or gateway.identity.generation != gateway.digest:
@@ -136,7 +155,7 @@ class ActionModule(GatewayAction):
                 "a configuration that is not in effect lies there: put it into effect with flatnet.ops.reload first",
             )
         try:
-            done = site.changed_by(gateway_transaction.reload(site.gateway, gateway.digest))
+            done = site.changed_by(planned())
         except WindowsUnreachable:
             raise
         except WindowsError as error:
@@ -145,7 +164,7 @@ class ActionModule(GatewayAction):
 
     def _boot(self, site: Site, before: Look, account: str) -> Tried:
         try:
-            was = before.fact("kernel")["booted"]
+            was = before.fact("booted")
         except CannotTell as why:
             return Tried(None, str(why))
         began = time.monotonic()
@@ -167,8 +186,7 @@ class ActionModule(GatewayAction):
     def _look_after(self, site: Site, was: str, account: str) -> Look | None:
         """What the host shows when it has booted since."""
         look = self._look(site, site.look(), account)
-        fact = look.facts["kernel"]["value"]
-        return None if fact is None or fact["booted"] == was else look
+        return None if look.facts["booted"]["value"] in (None, was) else look
 
     def _back(self, site: Site) -> Tried:
         gateway = site.look()

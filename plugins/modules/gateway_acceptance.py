@@ -36,8 +36,8 @@ options:
     required: true
   reboot:
     description:
-      - Restart Windows, and see the gateway come back; then end its processes, and see it come back again. Requests fail meanwhile,
-        for some minutes.
+      - Roll out a copy of the configuration that is in effect; restart Windows, and see the gateway come back; then end its processes,
+        and see it come back again. Requests fail meanwhile, for some minutes.
     type: bool
     default: false
 attributes:

@@ -85,6 +85,7 @@ class Host:
     gateway: Gateway
     look: Look
     reload: Tried
+    rollout: Tried
     boot: Tried
     back: Tried
 
@@ -150,7 +151,7 @@ def named(verdicts: Sequence[Verdict], verdict: str) -> list[str]:
 def sentence(verdicts: Sequence[Verdict]) -> str:
     """What has come out, in one line."""
     failed = [
-        f"{each.id} has failed, as expected was '{each.expected}', and found '{each.found}'"
+        f"{each.id} has failed (expected: {each.expected}; found: {each.found})"
         for each in verdicts
         if each.verdict == FAILED
     ]

@@ -30,7 +30,9 @@ def result(date: str, **verdicts: str) -> dict[str, Any]:
 def test_the_manual_has_the_list_of_the_code(language: str, page: Path) -> None:
     made = table(language, results())
 
-    assert made in page.read_text("utf-8"), f"type PYTHONPATH=.cache python -m tests.docs.acceptance; {page} has to have\n{made}"
+    assert made in page.read_text("utf-8"), (
+        f"type PYTHONPATH=.cache python -m tests.docs.acceptance; {page} has to have\n{made}"
+    )
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)

@@ -95,8 +95,10 @@ namespace Flatnet
     }
 }
 '@
-    @{ wine = [Flatnet.Kernel]::IsWine(); booted = (Format-Time ([Flatnet.Kernel]::Booted())) }
+    @{ wine = [Flatnet.Kernel]::IsWine() }
 }
+
+Add-Fact 'booted' { Format-Time ([Flatnet.Kernel]::Booted()) }
 
 Add-Fact 'windows' {
     $values = Get-Value 'SOFTWARE\Microsoft\Windows NT\CurrentVersion'
@@ -143,8 +145,10 @@ Add-Fact 'text' {
 }
 
 Add-Fact 'accounts' {
+    $name = $Account
+    if ($name.StartsWith('.\')) { $name = $env:COMPUTERNAME + $name.Substring(1) }
     @{
-        account = (New-Object System.Security.Principal.NTAccount $Account).Translate($Sid).Value
+        account = (New-Object System.Security.Principal.NTAccount $name).Translate($Sid).Value
         own = [System.Security.Principal.WindowsIdentity]::GetCurrent().User.Value
     }
 }
@@ -156,7 +160,7 @@ Add-Fact 'closed' {
         $rules = @(foreach ($each in $acl.GetAccessRules($true, $true, $Sid)) {
             @{ sid = $each.IdentityReference.Value; allows = [string]$each.AccessControlType -eq 'Allow'; rights = [string]$each.FileSystemRights }
         })
-        @{ path = $path; owner = $acl.GetOwner($Sid).Value; sddl = $acl.Sddl; rules = $rules }
+        @{ path = $path; owner = $acl.GetOwner($Sid).Value; sddl = $acl.GetSecurityDescriptorSddlForm('Owner, Access'); rules = $rules }
     })
 }
 
@@ -203,6 +207,7 @@ Add-Fact 'processes' {
     })
 }
 
+# Whoever is logged in at a screen, near or far, has one.
 Add-Fact 'desktops' { @([System.Diagnostics.Process]::GetProcessesByName('explorer')).Count }
 
 Add-Fact 'nginx' { Invoke-Program $Program '-V' }
