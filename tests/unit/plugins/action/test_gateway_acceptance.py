@@ -23,8 +23,8 @@ RESULT = Result(1, "gateway1", "2026-12-01T09:30:00Z", None, {"windows": "日本
 class Plugin:
     """A connection plugin with its options."""
 
-    def __init__(self, transport: str, **options: Any) -> None:
-        self.transport = transport
+    def __init__(self, name: str, /, **options: Any) -> None:
+        self.transport = name
         self._options = options
 
     def get_option(self, name: str) -> Any:
@@ -79,6 +79,6 @@ def test_a_result_that_cannot_be_written_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(
-        WindowsError, match="was expected to be written to .* name another file with flatnet_acceptance_file"
+        WindowsError, match=r"was expected to be written to .* name another file with flatnet_acceptance_file"
     ):
         Action()._write(RESULT, tmp_path / "file" / "acceptance.json")
