@@ -53,6 +53,7 @@ RESTART_SECONDS, BOOT_SECONDS = 5, 900
 # After a boot the scheduler may take its time.
 START_SECONDS = 300
 ASK_AGAIN = 3
+NOT_KEPT = "the gateway does not run, or its task is not there to start it again: run flatnet.ops.start first"
 CHECK_MODE, NOT_ASKED = "check mode changes nothing", "run again with flatnet_acceptance_reboot=true"
 
 
@@ -95,15 +96,16 @@ class ActionModule(GatewayAction):
             versions={**versions(host), "ansible": ansible_version, "flatnet.ops": VERSION},
             checks=verdicts,
         )
-        written = "" if self._task.check_mode else f"; written to {self._write(result, Path(options['path']))}"
+        path = None if self._task.check_mode else str(self._write(result, Path(options["path"])))
+        said = [{"id": each.id, "verdict": each.verdict, "found": each.found} for each in verdicts]
         counts = {verdict: len(named(verdicts, verdict)) for verdict in (VERIFIED, FAILED, NOT_TRIED)}
         return Outcome(
             any(tried.good is not None for tried in (reload, *down)),
-            sentence(verdicts) + written,
+            sentence(verdicts) + (f"; the evidence is in {path}" if path else ""),
             status="failed" if counts[FAILED] else "warning" if counts[NOT_TRIED] else "good",
             numbers={f"checks_{verdict}": count for verdict, count in counts.items()},
-            evidence={"checks": [{"id": each.id, "verdict": each.verdict, "found": each.found} for each in verdicts]},
-            values={"acceptance": result.dump()},
+            evidence={"checks": said},
+            values={"checks": said, "path": path},
         )
 
     def _look(self, site: Site, gateway: Gateway, account: str) -> Look:
@@ -163,6 +165,8 @@ class ActionModule(GatewayAction):
         return Tried(True, done.message, done.evidence)
 
     def _boot(self, site: Site, before: Look, account: str) -> Tried:
+        if not comes_back(site.look()):
+            return Tried(None, NOT_KEPT)
         try:
             was = before.fact("booted")
         except CannotTell as why:
@@ -190,8 +194,8 @@ class ActionModule(GatewayAction):
 
     def _back(self, site: Site) -> Tried:
         gateway = site.look()
-        if gateway.state != RUNNING:
-            return Tried(None, gateway.sentence)
+        if not comes_back(gateway):
+            return Tried(None, NOT_KEPT)
         site.windows.run("end_gateway", Program=gateway.program)
         began = time.monotonic()
         gateway = self._until_running(site, MOST_SECONDS_AWAY)
@@ -249,3 +253,8 @@ class ActionModule(GatewayAction):
                 " file with flatnet_acceptance_file, and run again"
             ) from error
         return path
+
+
+def comes_back(gateway: Gateway) -> bool:
+    """A gateway that may be ended: one that is kept."""
+    return gateway.state == RUNNING and gateway.kept

@@ -63,21 +63,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-acceptance:
-  description: What was written to O(path), with the host, the date, the versions, and of each check C(id), C(expected), C(found),
-    C(verdict) and C(evidence).
+checks:
+  description: Every check, with C(id), C(verdict) and what was C(found).
   returned: always
-  type: dict
+  type: list
+  elements: dict
   sample:
-    format: 1
-    host: gateway1
-    date: '2026-12-01T09:30:00Z'
-    run: 20261201T092914Z-windows_acceptance-3f9a
-    versions: {windows: 'Windows 11 Pro 24H2, build 26100.2314', powershell: 5.1.26100.2161 Desktop}
-    checks:
-      - id: powershell
-        expected: the scripts run on Windows PowerShell 5.1, Desktop edition, in full language mode
-        found: version 5.1.26100.2161, edition Desktop, FullLanguage
-        verdict: verified
-        evidence: {version: 5.1.26100.2161, edition: Desktop, language: FullLanguage}
+    - {id: powershell, verdict: verified, found: 'version 5.1.26100.2161, edition Desktop, FullLanguage'}
+path:
+  description: The file with the evidence; null in check mode.
+  returned: always
+  type: str
+  sample: /home/operator/flatnet-reports/20261201T092914Z-windows_acceptance-3f9a/acceptance-gateway1.json
 """

@@ -91,6 +91,11 @@ class Gateway:
     findings: tuple[Finding, ...]
 
     @property
+    def kept(self) -> bool:
+        """Its task is there, and enabled."""
+        return any(task.name == GATEWAY_TASK and task.enabled for task in self.tasks)
+
+    @property
     def sentence(self) -> str:
         """Everything that an operator has to know, in one line."""
         who = f"version {self.version or 'unknown'}"

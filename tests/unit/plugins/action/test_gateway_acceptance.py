@@ -11,12 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flatnet.ops.plugins.action.gateway_acceptance import ActionModule
+from ansible_collections.flatnet.ops.plugins.action.gateway_acceptance import ActionModule, comes_back
 from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance import Connection, Result
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import gateway_of
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import WindowsError
 
 pytestmark = pytest.mark.unit
 
+MASTER = {"pid": 100, "path": r"C:\openresty\nginx.exe", "started": "2026-11-24T02:15:00Z", "master": True}
+TASK = '<Task xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task"><Settings><Enabled>{enabled}</Enabled></Settings></Task>'
+LOOK: dict[str, Any] = {
+    "installed": True,
+    "listening": True,
+    "answer": None,
+    "owners": [],
+    "pid_file": None,
+    "program": "",
+    "version": None,
+    "configuration": [],
+    "errors": [],
+    "transactions": [],
+}
 RESULT = Result(1, "gateway1", "2026-12-01T09:30:00Z", None, {"windows": "日本語"}, [])
 
 
@@ -82,3 +97,13 @@ def test_a_result_that_cannot_be_written_is_no_result(tmp_path: Path) -> None:
         WindowsError, match=r"was expected to be written to .* name another file with flatnet_acceptance_file"
     ):
         Action()._write(RESULT, tmp_path / "file" / "acceptance.json")
+
+
+@pytest.mark.parametrize(
+    ("enabled", "runs", "expected"), [("true", True, True), ("false", True, False), ("true", False, False)]
+)
+def test_only_a_gateway_that_is_kept_may_be_ended(enabled: str, runs: bool, expected: bool) -> None:
+    xml = TASK.format(enabled=enabled)
+    look = {**LOOK, "tasks": [{"name": "flatnet-gateway", "xml": xml}], "processes": [MASTER] if runs else []}
+
+    assert comes_back(gateway_of(r"C:\openresty", 80, look)) is expected
