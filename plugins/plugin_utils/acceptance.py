@@ -155,10 +155,11 @@ def sentence(verdicts: Sequence[Verdict]) -> str:
         for each in verdicts
         if each.verdict == FAILED
     ]
+    left = named(verdicts, NOT_TRIED)
     parts = [
         f"{len(named(verdicts, VERIFIED))} of {len(verdicts)} checks are verified",
         *failed,
-        *([f"not tried: {', '.join(left)}"] if (left := named(verdicts, NOT_TRIED)) else []),
+        *([f"not tried: {', '.join(left)}"] if left else []),
     ]
     return "; ".join(parts)
 

@@ -48,7 +48,10 @@ def test_every_check_that_can_fail_has_its_remedy(page: Path) -> None:
 
 
 def test_what_a_real_host_has_shown_is_not_open_any_more() -> None:
-    known = [result("2026-12-01T09:30:00Z", lua="verified", login="not_tried", boot="verified"), result("2026-12-08T09:30:00Z", lua="not_tried", boot="failed")]  # fmt: skip
+    known = [
+        result("2026-12-01T09:30:00Z", lua="verified", login="not_tried", boot="verified"),
+        result("2026-12-08T09:30:00Z", lua="not_tried", boot="failed"),
+    ]
 
     assert standing("lua", "en", known) == "2026-12-01, Windows 11 Pro 24H2, build 26100.2314"
     assert standing("boot", "ja", known) == "失敗: 2026-12-08, Windows 11 Pro 24H2, build 26100.2314"
