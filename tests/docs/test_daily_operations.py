@@ -23,7 +23,10 @@ from tests.lab.windows.gateway import PASSWORD, Gateway
 pytestmark = [pytest.mark.docs, pytest.mark.gateway]
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "docs" / "operations" / f"{name}.md" for name in ("daily-operations", "maintenance", "windows-setup")]
+PAGES = [
+    ROOT / "docs" / "operations" / f"{name}.md"
+    for name in ("daily-operations", "maintenance", "windows-acceptance", "windows-setup")
+]
 SSH_CONFIG = """
 Host wsl1.example.net
   HostName 127.0.0.1
