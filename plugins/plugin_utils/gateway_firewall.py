@@ -64,7 +64,9 @@ def rule_of(text: str) -> Rule:
         remote=normal(value for name, value in fields if _REMOTE.fullmatch(name)),
         program=re.sub("%SystemDrive%", "C:", one.get("App", ""), flags=re.IGNORECASE),
         profiles=frozenset(value for name, value in fields if name == "Profile"),
-        more=any(name not in known and not _PORT.fullmatch(name) and not _REMOTE.fullmatch(name) for name, _value in fields),
+        more=any(
+            name not in known and not _PORT.fullmatch(name) and not _REMOTE.fullmatch(name) for name, _value in fields
+        ),
     )
 
 
