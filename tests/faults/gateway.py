@@ -39,7 +39,7 @@ while ([IO.File]::Exists('C:\\held')) { [Threading.Thread]::Sleep(50) }
 $file.Dispose()
 """
 INCLUDED = '\t# 追加の場所\r\n\tlocation = /included {\r\n\t\treturn 200 "included";\r\n\t}\r\n'.encode()
-LUA = """# 認証（OpenResty だけが実行できる）\r
+LUA = """# 認証。実行できるのは OpenResty だけ\r
 access_by_lua_block {\r
 \tif ngx.var.arg_token ~= "秘密" then ngx.exit(403) end  -- } \r
 }\r
