@@ -38,6 +38,7 @@ LOOK = (
     "backup_set_info",
     "backup_probe_info",
     "generation_info",
+    "loki_query_info",
     "network_probe",
     "podman_stack",
     "tree_restore",
@@ -49,7 +50,7 @@ LOOK = (
     "report",
 )
 # On a gateway; its tasks come first.
-GATEWAY = ("gateway_tasks", "gateway", "gateway_config", "gateway_info")
+GATEWAY = ("gateway_tasks", "gateway", "gateway_config", "gateway_info", "gateway_logs_info")
 
 
 def examples(module: str) -> list[dict[str, Any]]:

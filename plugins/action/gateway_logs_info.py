@@ -1,0 +1,67 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read the logs of a gateway on Windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_logs import (
+    ACCESS,
+    ERROR,
+    LEVELS,
+    Wanted,
+    logs_of,
+    sentence_of,
+)
+
+
+class ActionModule(GatewayAction):
+    """The action."""
+
+    step: ClassVar[str] = "logs"
+    arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "error_log": {"type": "str", "default": r"logs\error.log"},
+        "access_log": {"type": "str", "default": r"logs\access.log"},
+        "lines": {"type": "int", "default": 100},
+        "level": {"type": "str", "choices": list(LEVELS), "default": "debug"},
+        "since": {"type": "str", "default": ""},
+        "after": {
+            "type": "dict",
+            "default": {},
+            "options": {ERROR: {"type": "str"}, ACCESS: {"type": "str"}},
+        },
+    }
+
+    def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
+        """Ask once, and say what came."""
+        wanted = Wanted(
+            prefix=site.installation.prefix,
+            paths={ERROR: options["error_log"], ACCESS: options["access_log"]},
+            lines=options["lines"],
+            level=options["level"],
+            since=options["since"],
+            after=options["after"],
+        )
+        logs = logs_of(site.windows.run("gateway_logs", **wanted.question()))
+        unread = [log.unread for log in logs if log.unread]
+        gaps = [log.gap for log in logs if log.gap]
+        return Outcome(
+            False,
+            sentence_of(logs),
+            status="failed" if unread else "warning" if gaps else "good",
+            numbers={f"{log.name}_entries": len(log.entries) for log in logs if not log.unread},
+            evidence={log.name: [entry.text for entry in log.entries] for log in logs if not log.unread},
+            values={
+                "logs": {log.name: {**asdict(log), "levels": log.levels} for log in logs},
+                "next": {log.name: log.next for log in logs if log.next},
+                "unread": unread,
+                "gaps": gaps,
+            },
+        )

@@ -1,0 +1,256 @@
+# Copyright (c) 2026, flatnet.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The last entries of a gateway's logs, or those that came after an earlier look; however large a log is, little of it is read.
+[CmdletBinding(SupportsShouldProcess = $true)]
+param(
+    [Parameter(Mandatory = $true)][AllowEmptyCollection()][object[]]$Logs,
+    [Parameter(Mandatory = $true)][int]$Most,
+    [Parameter(Mandatory = $true)][AllowEmptyCollection()][string[]]$Unwanted,
+    [Parameter(Mandatory = $true)][AllowEmptyString()][string]$Since,
+    [Parameter(Mandatory = $true)][double]$WithinSeconds
+)
+Set-StrictMode -Version 2.0
+
+$Utf8 = New-Object System.Text.UTF8Encoding $false
+# Each byte one character: so a place in the text is a place in the file.
+$Bytewise = [System.Text.Encoding]::GetEncoding('iso-8859-1')
+$Invariant = [System.Globalization.CultureInfo]::InvariantCulture
+$HeadBytes = 1024
+# What is read first, and eight times that, and so on, where the entries wanted do not lie in it.
+$FirstBytes = 262144
+$MostBytes = 16777216
+
+# An entry of an error log goes on until the next one begins; every line of another log is an entry.
+$ErrorEntry = New-Object System.Text.RegularExpressions.Regex '^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\] ', 'Multiline'
+$left = ''
+if ($Unwanted.Count -gt 0) { $left = '(?!(?:' + ($Unwanted -join '|') + ')\])' }
+$WantedEntry = New-Object System.Text.RegularExpressions.Regex "^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[${left}(\w+)\] ", 'Multiline'
+$Line = New-Object System.Text.RegularExpressions.Regex '^[^\n]+', 'Multiline'
+$LineTime = New-Object System.Text.RegularExpressions.Regex '(?<common>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})|(?<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d))'
+
+$oldest = $null
+if ($WithinSeconds -gt 0) { $oldest = [DateTime]::UtcNow.AddSeconds(-$WithinSeconds) }
+if ($Since) { $oldest = [DateTime]::Parse($Since, $Invariant, 'AdjustToUniversal') }
+# nginx writes the time of the host into its error log.
+$oldestStamp = ''
+if ($null -ne $oldest) { $oldestStamp = $oldest.ToLocalTime().ToString('yyyy/MM/dd HH:mm:ss', $Invariant) }
+
+# The gateway holds its logs open, writes to them, and may have them renamed meanwhile.
+function Open-Log([string]$Path) {
+    [System.IO.File]::Open($Path, 'Open', 'Read', 'ReadWrite, Delete')
+}
+
+function Read-Bytes([System.IO.FileStream]$File, [long]$From, [long]$Until) {
+    [void]$File.Seek($From, 'Begin')
+    $bytes = New-Object byte[] ([int]($Until - $From))
+    $done = 0
+    while ($done -lt $bytes.Length) {
+        $count = $File.Read($bytes, $done, $bytes.Length - $done)
+        if ($count -eq 0) { break }
+        $done += $count
+    }
+    [Array]::Resize([ref]$bytes, $done)
+    , $bytes
+}
+
+# A log grows at its end only: its begin tells whether it is the one of the earlier look.
+function Get-Digest([System.IO.FileStream]$File, [long]$Length) {
+    $sum = [System.Security.Cryptography.SHA256]::Create()
+    try {
+        $bytes = Read-Bytes $File 0 $Length
+        [System.BitConverter]::ToString($sum.ComputeHash($bytes), 0, 8).Replace('-', '').ToLowerInvariant()
+    } finally {
+        $sum.Dispose()
+    }
+}
+
+function Get-Place([System.IO.FileStream]$File, [long]$Offset) {
+    $head = [Math]::Min($Offset, [long]$HeadBytes)
+    "$Offset-$head-$(Get-Digest $File $head)"
+}
+
+function Test-Same([System.IO.FileStream]$File, $Log) {
+    $File.Length -ge $Log.offset -and (Get-Digest $File $Log.head) -eq $Log.digest
+}
+
+function Get-LineTime([string]$Text) {
+    $match = $LineTime.Match($Text)
+    if (-not $match.Success) { return }
+    $common = $match.Groups['common'].Value
+    if ($common) { return [DateTimeOffset]::ParseExact($common.Insert($common.Length - 2, ':'), 'dd/MMM/yyyy:HH:mm:ss zzz', $Invariant).UtcDateTime }
+    [DateTimeOffset]::Parse($match.Groups['iso'].Value, $Invariant).UtcDateTime
+}
+
+function Get-Iso($Time) {
+    if ($null -ne $Time) { $Time.ToString('yyyy-MM-ddTHH:mm:ssZ', $Invariant) }
+}
+
+# One entry of a text; nothing where it is older than what is wanted.
+function Get-Entry([byte[]]$Bytes, [string]$Text, [bool]$Errors, [int]$Begin, [int]$End, $Match) {
+    $time = $null
+    $level = $null
+    if ($Errors -and $null -ne $Match) {
+        if ($oldestStamp -and [string]::CompareOrdinal($Match.Groups[1].Value, $oldestStamp) -lt 0) { return }
+        $time = [DateTime]::ParseExact($Match.Groups[1].Value, 'yyyy/MM/dd HH:mm:ss', $Invariant, 'AssumeLocal, AdjustToUniversal')
+        $level = $Match.Groups[2].Value
+    } elseif (-not $Errors) {
+        $time = Get-LineTime $Match.Value
+        if ($null -ne $oldest -and $null -ne $time -and $time -lt $oldest) { return }
+    }
+    @{ time = (Get-Iso $time); level = $level; text = $Utf8.GetString($Bytes, $Begin, $End - $Begin).TrimEnd("`r", "`n") }
+}
+
+function Get-End([string]$Text, [bool]$Errors, $Match) {
+    if (-not $Errors) { return [Math]::Min($Text.Length, $Match.Index + $Match.Length + 1) }
+    $next = $ErrorEntry.Match($Text, $Match.Index + 1)
+    if ($next.Success) { $next.Index } else { $Text.Length }
+}
+
+# What stands before the first entry goes on with one that was read before.
+function Get-Lead([byte[]]$Bytes, [string]$Text, [bool]$Errors) {
+    if (-not $Errors) { return }
+    $first = $ErrorEntry.Match($Text)
+    $end = $Text.Length
+    if ($first.Success) { $end = $first.Index }
+    if ($end -gt 0) { Get-Entry $Bytes $Text $true 0 $end $null }
+}
+
+# Only whole lines: the gateway may be about to write the rest of the last one.
+function Get-Text([byte[]]$Bytes) {
+    $text = $Bytewise.GetString($Bytes)
+    $text.Substring(0, $text.LastIndexOf([char]10) + 1)
+}
+
+function Read-End($Answer, [System.IO.FileStream]$File, [bool]$Errors) {
+    $until = $File.Length
+    $window = $FirstBytes
+    while ($true) {
+        $from = [Math]::Max([long]0, $until - $window)
+        $bytes = Read-Bytes $File $from $until
+        $text = Get-Text $bytes
+        $skipped = 0
+        # The first line may have begun before.
+        if ($from -gt 0) { $skipped = $text.IndexOf([char]10) + 1 }
+        $found = if ($Errors) { $WantedEntry.Matches($text, $skipped) } else { $Line.Matches($text, $skipped) }
+        $entries = New-Object System.Collections.ArrayList
+        $past = $false
+        for ($index = $found.Count - 1; $index -ge 0 -and $entries.Count -lt $Most; $index--) {
+            $entry = Get-Entry $bytes $text $Errors $found[$index].Index (Get-End $text $Errors $found[$index]) $found[$index]
+            if ($null -eq $entry) { $past = $true; break }
+            [void]$entries.Add($entry)
+        }
+        if ($Errors -and $oldestStamp) {
+            $first = $ErrorEntry.Match($text, $skipped)
+            if ($first.Success -and [string]::CompareOrdinal($first.Groups[1].Value, $oldestStamp) -lt 0) { $past = $true }
+        }
+        if ($from -eq 0 -and -not $past -and $entries.Count -lt $Most) {
+            $lead = Get-Lead $bytes $text $Errors
+            if ($null -ne $lead) { [void]$entries.Add($lead) }
+        }
+        if ($from -eq 0 -or $past -or $entries.Count -ge $Most) { break }
+        if ($window -ge $MostBytes) { $Answer.cut = $true; break }
+        $window *= 8
+        if ($window -gt $MostBytes) { $window = $MostBytes }
+    }
+    $entries.Reverse()
+    $Answer.entries.AddRange($entries)
+    $Answer.next = Get-Place $File ($from + $text.Length)
+}
+
+# Goes on from a place; where that would be too much, up to another place.
+function Read-On($Answer, [System.IO.FileStream]$File, [bool]$Errors, [long]$Offset) {
+    $size = $File.Length
+    $until = [Math]::Min($size, $Offset + $MostBytes)
+    $bytes = Read-Bytes $File $Offset $until
+    $text = Get-Text $bytes
+    if ($Errors -and $until -lt $size) {
+        $all = $ErrorEntry.Matches($text)
+        # The last entry may go on after what was read.
+        if ($all.Count -gt 1) { $text = $text.Substring(0, $all[$all.Count - 1].Index) }
+    }
+    $end = $text.Length
+    $Answer.more = $until -lt $size
+    $lead = Get-Lead $bytes $text $Errors
+    if ($null -ne $lead) { [void]$Answer.entries.Add($lead) }
+    $found = if ($Errors) { $WantedEntry.Matches($text) } else { $Line.Matches($text) }
+    foreach ($match in $found) {
+        $stop = Get-End $text $Errors $match
+        $entry = Get-Entry $bytes $text $Errors $match.Index $stop $match
+        if ($null -eq $entry) { continue }
+        if ($Answer.entries.Count -ge $Most) {
+            $Answer.more = $true
+            $end = $match.Index
+            break
+        }
+        [void]$Answer.entries.Add($entry)
+    }
+    $Answer.next = Get-Place $File ($Offset + $end)
+}
+
+# The logs that were put aside since an earlier look, from the one of that look on; nothing if it is not there any more.
+function Get-Aside($Log) {
+    $directory = [System.IO.Path]::GetDirectoryName($Log.path)
+    $name = [System.IO.Path]::GetFileName($Log.path)
+    $others = @([System.IO.Directory]::GetFiles($directory, "$name.*") | Sort-Object { [System.IO.File]::GetLastWriteTimeUtc($_) }, { $_ })
+    for ($index = 0; $index -lt $others.Count; $index++) {
+        $file = Open-Log $others[$index]
+        try {
+            $same = Test-Same $file $Log
+        } finally {
+            $file.Dispose()
+        }
+        if ($same) { return $others[$index..($others.Count - 1)] }
+    }
+}
+
+function Read-Log($Log) {
+    $errors = [bool]$Log.errors
+    $answer = @{
+        name = $Log.name; path = $Log.path; size = $null; entries = (New-Object System.Collections.ArrayList); next = $null
+        aside = @(); rotated = $false; more = $false; cut = $false; problem = $null; said = $null
+    }
+    try {
+        $file = Open-Log $Log.path
+    } catch [System.IO.FileNotFoundException], [System.IO.DirectoryNotFoundException] {
+        $answer.problem = 'missing'
+        return $answer
+    } catch [System.UnauthorizedAccessException] {
+        $answer.problem = 'denied'
+        return $answer
+    } catch [System.IO.IOException] {
+        $answer.problem = 'locked'
+        $answer.said = $_.Exception.GetBaseException().Message
+        return $answer
+    }
+    try {
+        $answer.size = $file.Length
+        if ($Log.offset -lt 0) {
+            Read-End $answer $file $errors
+        } elseif (Test-Same $file $Log) {
+            Read-On $answer $file $errors $Log.offset
+        } else {
+            $answer.rotated = $true
+            $answer.aside = @(Get-Aside $Log)
+            $offset = $Log.offset
+            foreach ($path in $answer.aside) {
+                $other = Open-Log $path
+                try {
+                    Read-On $answer $other $errors $offset
+                } finally {
+                    $other.Dispose()
+                }
+                if ($answer.more) { return $answer }
+                $offset = 0
+            }
+            Read-On $answer $file $errors 0
+        }
+    } finally {
+        $file.Dispose()
+    }
+    $answer
+}
+
+$Ansible.Changed = $false
+$Ansible.Result = @{ logs = @($Logs | ForEach-Object { Read-Log $_ }) }
