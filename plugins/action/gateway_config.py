@@ -44,7 +44,8 @@ class ActionModule(GatewayAction):
         try:
             wanted = change(self._tree(Path(options["src"])), gateway.configuration, options["purge"])
         except TreeRefused as error:
-            raise ConfigurationRefused(f"{error}; nothing was changed") from error
+            # Ansible prints the cause of an error too, and the sentence would be read twice.
+            raise ConfigurationRefused(f"{error}; nothing was changed") from None
         files = {"added": wanted.added, "replaced": wanted.changed, "removed": wanted.removed}
         probes = [Probe(**probe) for probe in options["probes"]]
         if wanted.anything:

@@ -172,7 +172,16 @@ def _findings(
                 "not_installed", f"a gateway was expected in {prefix}, and there is no such directory: say where it is"
             )
         )
-    if workers and not masters:
+    orphans = _orphans(masters, workers)
+    if orphans and masters:
+        found.append(
+            Finding(
+                "orphan_workers",
+                f"every worker of nginx was expected to be that of {_pids(masters)}, and {_pids(orphans)} have lost their master and go on"
+                " serving, deaf to reload and stop: run flatnet.ops.start, which ends them",
+            )
+        )
+    elif orphans:
         found.append(
             Finding(
                 "orphan_workers",
@@ -242,6 +251,14 @@ def _findings(
             )
         )
     return found
+
+
+def _orphans(masters: Sequence[Process], workers: Sequence[Process]) -> list[Process]:
+    """The workers that have lost their master: it started them, so they are younger than it."""
+    if not masters:
+        return list(workers)
+    eldest = min((each.started for each in masters if each.started), default="")
+    return [each for each in workers if each.started and each.started < eldest]
 
 
 def _pids(processes: Sequence[Process]) -> str:

@@ -56,6 +56,8 @@ class Windows:
         }
         done = self._execute(CARRIER, arguments)
         if done.get("failed") or done.get("skipped") or not isinstance(done.get("result"), Mapping):
+            if said := _thrown(done):
+                raise WindowsRefused(f"on {self._host}, {said}")
             raise WindowsRefused(
                 f"{script}.ps1 was expected to answer on {self._host}, and {_why(done)}: find out whether WinRM and PowerShell"
                 " work there with ansible.windows.win_ping, and run again"
@@ -64,13 +66,22 @@ class Windows:
         return answer
 
 
+def _thrown(done: Mapping[str, Any]) -> str:
+    """The sentence that a script of ours has thrown, which says what to do; of any other error Windows' name is not its text."""
+    for error in done.get("error") or []:
+        said = str((error.get("exception") or {}).get("message") or "")
+        if said and error.get("fully_qualified_error_id") == said:
+            return " ".join(said.split())
+    return ""
+
+
 def _why(done: Mapping[str, Any]) -> str:
     """What came instead of an answer."""
     if done.get("skipped"):
         return "was skipped"
     errors = done.get("error") or []
     if errors:
-        position = (errors[0].get("script_stack_trace") or "").split("\n")[0]
+        position = next(iter((errors[0].get("script_stack_trace") or "").splitlines()), "")
         # What PowerShell would print of an error has many lines; what was thrown says it.
         said = (errors[0].get("exception") or {}).get("message") or errors[0].get("output", "")
         return f"failed with '{' '.join(said.split())}' ({position})"

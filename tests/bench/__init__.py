@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One line of docs/benchmarks.json; seconds or bytes, and the most that the ratio, or without a peer ours, may be."""
+    """One line of docs/benchmarks.json: seconds, bytes or counts, and the most that the ratio, or without a peer ours, may be."""
 
     id: str
     ours: float
@@ -20,13 +20,13 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Ours over theirs."""
-        return None if self.peer is None else self.ours / self.peer
+        """Ours over theirs; nothing can be said over nothing."""
+        return self.ours / self.peer if self.peer else None
 
     @property
     def holds(self) -> bool:
         """The target is kept."""
-        return (self.ours if self.ratio is None else self.ratio) <= self.target
+        return self.ours <= self.target * (1 if self.peer is None else self.peer)
 
     def dump(self) -> dict[str, str | float | bool | None]:
         """The row as the file holds it."""

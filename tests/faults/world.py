@@ -111,6 +111,21 @@ class Running:
         return Ended("", self._process.returncode, "".join(self._read) + rest)
 
 
+@contextmanager
+def under_way(argv: list[str]) -> Iterator[Running]:
+    """Start a command line of `ansible-playbook`; it does not outlive the block."""
+    process = subprocess.Popen(
+        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    running = Running(process)
+    with process:
+        try:
+            yield running
+        finally:
+            if process.poll() is None:
+                running.kill()
+
+
 class World:
     """One site, made as new for every fault."""
 
@@ -157,16 +172,8 @@ class World:
     def started(self, playbook: str, **variables: object) -> Iterator[Running]:
         """Start a playbook; it does not outlive the block."""
         argv = command(self._lab, playbook, self._reports, **{"flatnet_backup_sources": SOURCES, **variables})
-        process = subprocess.Popen(
-            argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-        running = Running(process)
-        with process:
-            try:
-                yield running
-            finally:
-                if process.poll() is None:
-                    running.kill()
+        with under_way(argv) as running:
+            yield running
 
     def play_next(self, playbook: str, **variables: object) -> Ended:
         """Run a playbook once the lease of a dead run has lapsed."""

@@ -21,7 +21,8 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction im
 from winrm.exceptions import WinRMError
 from winrm.protocol import Protocol
 
-from tests.gateway.site import CONFIGURATION, Windows, windows, within
+from tests.gateway.site import CONFIGURATION, windows, within
+from tests.lab.windows.below import Windows
 from tests.lab.windows.gateway import PASSWORD, POWERSHELL
 from tests.lab.windows.image import USER
 from tests.lab.windows.powershell import missing

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction as transaction
 
-from tests.gateway.site import WORK, powershell, windows
+from tests.gateway.site import powershell, windows
+from tests.lab.windows.below import WORK
 from tests.lab.windows.powershell import missing
 
 ROOT = Path(__file__).resolve().parents[2]

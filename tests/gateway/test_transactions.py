@@ -22,6 +22,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transac
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan
 
 from tests.gateway.site import Site, sites, within
+from tests.lab.windows.below import unchangeable
 from tests.lab.windows.powershell import missing
 
 pytestmark = [pytest.mark.gateway, pytest.mark.skipif(bool(missing()), reason=missing())]
@@ -427,15 +428,6 @@ def test_a_locked_file_refuses_a_rollout_by_its_name(running: Site, pair: list[S
     assert "rename" not in running.journal(plan).decode()
     unchanged(running)
     assert running.do(running.rollout("third", "g2")).good
-
-
-@contextmanager
-def unchangeable(path: Path) -> Iterator[None]:
-    subprocess.run(["chattr", "+i", path], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["chattr", "-i", path], check=True)
 
 
 def test_a_tree_that_cannot_be_renamed(running: Site) -> None:

@@ -238,6 +238,10 @@ function Get-Masters($gateway) {
     return , @($ours | Where-Object { $_.Master } | ForEach-Object { $_.Id })
 }
 
+function Deny-Many($gateway, $masters) {
+    if ($masters.Count -gt 1) { Fail "one master of $($gateway.program) was expected, and PIDs $($masters -join ', ') share the port: run the restart" }
+}
+
 function Stop-Ours($gateway, $ids) {
     foreach ($id in $ids) {
         # Looked at once more: a PID may be another program's by now.
@@ -476,7 +480,9 @@ function Start-Gateway($run, $gateway, [string] $generation, [double] $seconds, 
 
 function Update-Gateway($run, $gateway, [string] $generation, [double] $seconds, $before) {
     $masters = Get-Masters $gateway
-    if ($masters.Count -ne 1) { Fail "one master of $($gateway.program) was expected to take the reload, and there are $($masters.Count): run the restart" }
+    # Somebody may have started another one since the look.
+    Deny-Many $gateway $masters
+    if (-not $masters.Count) { Fail "one master of $($gateway.program) was expected to take the reload, and there is none: run the restart" }
     $old = @($before.workers)
     $answer = Get-Answer $gateway
     # Taken up again after it was signalled already.
@@ -592,7 +598,11 @@ function Remove-Tree([string] $folder) {
 
 function Write-File([string] $path, [byte[]] $bytes) {
     $beside = "$path.flatnet-new"
-    $file = New-Object IO.FileStream $beside, ([IO.FileMode]::Create), ([IO.FileAccess]::Write), ([IO.FileShare]::None)
+    try {
+        $file = New-Object IO.FileStream $beside, ([IO.FileMode]::Create), ([IO.FileAccess]::Write), ([IO.FileShare]::None)
+    } catch [UnauthorizedAccessException] {
+        Fail "$path was expected to be written, and Windows said '$($_.Exception.GetBaseException().Message)': look at the permissions of that folder"
+    }
     try { Write-Durable $file $bytes } finally { $file.Dispose() }
     if ([IO.File]::Exists($path)) {
         [IO.File]::SetAttributes($path, [IO.FileAttributes]::Normal)
@@ -673,7 +683,7 @@ function Invoke-Step($run, $step, $before) {
     switch ($step.do) {
         'look' {
             if (-not [IO.File]::Exists($gateway.program)) { Fail "the gateway's program was expected at $($gateway.program), and is not there: look at the inventory, or run playbook flatnet.ops.setup" }
-            if ($before.masters.Count -gt 1 -and -not $step.many) { Fail "one master of $($gateway.program) was expected, and PIDs $($before.masters -join ', ') share the port: run the restart" }
+            if (-not $step.many) { Deny-Many $gateway $before.masters }
             if ($step.running -and -not $before.running) { Fail "a running gateway was expected, and no master of $($gateway.program) is there$(if ($before.workers.Count) { " (workers without one: PIDs $($before.workers -join ', '))" }): run the start" }
             if ($step.own_port -and -not $before.running -and $before.answer -eq 'stranger') { Fail "port $($gateway.port) was expected to be free for the gateway, and a foreign program answers there ($($before.why)): end it, or give one of them another port" }
             if ($step.task -and -not $before.task.exists) { Fail "task $($gateway.task) was expected, and is not there: run playbook flatnet.ops.setup" }

@@ -21,7 +21,12 @@ $TailBytes = 262144
 
 # Other programs hold these files open, and write to them.
 function Read-Bytes([string]$Path, [long]$Most) {
-    $file = New-Object System.IO.FileStream $Path, 'Open', 'Read', 'ReadWrite, Delete'
+    try {
+        $file = New-Object System.IO.FileStream $Path, 'Open', 'Read', 'ReadWrite, Delete'
+    } catch [System.Management.Automation.MethodInvocationException] {
+        $why = $_.Exception.GetBaseException().Message
+        throw "$Path was expected to be readable, and Windows said '$why': close the program that holds it, or look at its permissions"
+    }
     try {
         [void]$file.Seek([Math]::Max([long]0, $file.Length - $Most), 'Begin')
         $bytes = New-Object byte[] ([int]($file.Length - $file.Position))

@@ -256,7 +256,8 @@ def test_nginx_starts_by_its_task_reloads_and_stops(gateway: Gateway) -> None:
     wait_until("An answer", gateway.serves, 10)
     configure(gateway)
     assert gateway.nginx("-s", "reload").code == 0
-    wait_until("The new configuration", partial(answers_who, gateway), 10)
+    # The old worker and the new one answer in turn for a moment.
+    wait_until("The new configuration", lambda: all(answers_who(gateway) for _time in range(5)), 10)
     worker, version = who(gateway)
     assert version == VERSION
     assert worker in pids(gateway)

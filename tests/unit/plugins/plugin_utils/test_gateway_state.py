@@ -85,6 +85,15 @@ def test_workers_without_a_master_are_named() -> None:
     assert "process 104" in gateway.sentence
 
 
+def test_workers_that_a_new_master_did_not_start_are_named() -> None:
+    gateway = looked(processes=[MASTER, WORKER, {**WORKER, "pid": 90, "started": "2026-11-24T02:00:00Z"}])
+
+    assert gateway.state == RUNNING
+    assert names(gateway) == ["orphan_workers"]
+    assert "process 90" in gateway.sentence
+    assert "process 104" not in gateway.sentence
+
+
 def test_a_second_master_is_named() -> None:
     gateway = looked(processes=[MASTER, WORKER, {**MASTER, "pid": 200}])
 

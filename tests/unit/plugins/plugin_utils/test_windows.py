@@ -12,7 +12,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import CARRIER
 
 pytestmark = pytest.mark.unit
 
-FAILED = {"output": "Access is denied", "script_stack_trace": "at <ScriptBlock>, <No file>: line 3\nat more"}
+FAILED = {"output": "Access is denied", "script_stack_trace": "at <ScriptBlock>, <No file>: line 3\r\nat more"}
 
 
 def host(answer: Mapping[str, Any], seen: list[tuple[str, Mapping[str, Any]]] | None = None) -> Windows:
@@ -57,3 +57,13 @@ def test_what_is_no_answer_is_refused_by_name(answer: Mapping[str, Any], words: 
         host(answer).run("gateway_look")
 
     assert words in str(caught.value)
+
+
+def test_a_sentence_of_ours_is_handed_on_without_advice_that_is_not_its_own() -> None:
+    said = "a file was expected to be readable, and is locked: close the program that holds it"
+    error = {**FAILED, "exception": {"message": said}, "fully_qualified_error_id": said}
+
+    with pytest.raises(WindowsRefused) as caught:
+        host({"failed": True, "error": [error]}).run("gateway_look")
+
+    assert str(caught.value) == f"on win1, {said}"
