@@ -16,6 +16,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_logs import (
     ACCESS,
     ERROR,
     LEVELS,
+    Log,
     Wanted,
     logs_of,
     sentence_of,
@@ -57,11 +58,33 @@ class ActionModule(GatewayAction):
             sentence_of(logs),
             status="failed" if unread else "warning" if gaps else "good",
             numbers={f"{log.name}_entries": len(log.entries) for log in logs if not log.unread},
-            evidence={log.name: [entry.text for entry in log.entries] for log in logs if not log.unread},
+            evidence={log.name: lines_of(log) for log in logs if not log.unread},
             values={
-                "logs": {log.name: {**asdict(log), "levels": log.levels} for log in logs},
+                "logs": {log.name: shown(log) for log in logs},
                 "next": {log.name: log.next for log in logs if log.next},
                 "unread": unread,
                 "gaps": gaps,
             },
         )
+
+
+def lines_of(log: Log) -> list[str]:
+    """What was read, line by line, as a report shows it."""
+    return [line for entry in log.entries for line in entry.text.splitlines()]
+
+
+def shown(log: Log) -> dict[str, Any]:
+    """What a play gets to know of a log."""
+    return {
+        "path": log.path,
+        "size": log.size,
+        "entries": [asdict(entry) for entry in log.entries],
+        "levels": log.levels,
+        "next": log.next,
+        "rotated": log.rotated,
+        "aside": list(log.aside),
+        "more": log.more,
+        "cut": log.cut,
+        "problem": log.problem,
+        "said": log.said,
+    }

@@ -106,10 +106,11 @@ class Loki:
                 f"the query '{question}' was expected to give {self.url} lines, and gave a {data['resultType']}: ask for lines,"
                 ' as in {job=~".+"}'
             )
+        # Of one instant they stay in the order in which they came.
         found = [
             (int(instant), Line(int(instant) / 1e9, stream["stream"], text))
             for stream in data["result"]
-            for instant, text in stream["values"]
+            for instant, text in reversed(stream["values"])
         ]
         return [line for _instant, line in sorted(found, key=lambda one: one[0])]
 

@@ -28,12 +28,12 @@ extends_documentation_fragment:
 options:
   error_log:
     description:
-      - The error log, below O(prefix). An empty name leaves it out.
+      - The error log, below O(prefix) unless it begins with a drive. An empty name leaves it out.
     type: str
     default: logs\error.log
   access_log:
     description:
-      - The access log, below O(prefix). An empty name leaves it out.
+      - The access log, below O(prefix) unless it begins with a drive. An empty name leaves it out.
     type: str
     default: logs\access.log
   lines:

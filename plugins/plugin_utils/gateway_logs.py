@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import ntpath
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.flatnet.ops.plugins.module_utils.times import from_iso, iso
+from ansible_collections.flatnet.ops.plugins.module_utils.times import from_iso
 from ansible_collections.flatnet.ops.plugins.module_utils.tsdb import milliseconds
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import WindowsError
 
@@ -45,13 +46,18 @@ class Wanted:
         within, since = since_of(self.since)
         return {
             "Logs": [
-                {"name": name, "path": rf"{self.prefix}\{path}", "errors": name == ERROR, **place_of(name, self.after)}
+                {
+                    "name": name,
+                    "path": ntpath.join(self.prefix, path),
+                    "errors": name == ERROR,
+                    **place_of(name, self.after),
+                }
                 for name, path in self.paths.items()
                 if path
             ],
             "Most": self.lines,
             "Unwanted": list(LEVELS[LEVELS.index(self.level) + 1 :]),
-            "Since": since,
+            "SinceSeconds": since,
             "WithinSeconds": within,
         }
 
@@ -122,7 +128,9 @@ class Log:
         told = f"{'empty' if self.size == 0 and not count else f'{count} entries'}{f' ({levels})' if levels else ''}"
         parts = [f"{self.path}: {told}"]
         if self.rotated and self.aside:
-            parts.append(f"it was rotated since the earlier look, and what came before was read from {' and '.join(self.aside)}")
+            parts.append(
+                f"it was rotated since the earlier look, and what came before was read from {' and '.join(self.aside)}"
+            )
         if self.more:
             parts.append("more entries follow: go on from the place that is named")
         return "; ".join([*parts, *([self.gap] if self.gap else [])])
@@ -139,19 +147,19 @@ def _log(found: Mapping[str, Any]) -> Log:
     return Log(entries=entries, aside=tuple(found["aside"]), **kept)
 
 
-def since_of(since: str) -> tuple[float, str]:
-    """For how many seconds back, or since which time in UTC, entries are wanted.
+def since_of(since: str) -> tuple[float, float]:
+    """For how many seconds back, or since how many seconds after the epoch, entries are wanted; the other one is 0.
 
     :raises WindowsError: it is neither
     """
     if not since:
-        return 0, ""
+        return 0, 0
     try:
-        return milliseconds(since) / 1000, ""
+        return milliseconds(since) / 1000, 0
     except ValueError:
         pass
     try:
-        return 0, iso(from_iso(since))
+        return 0, from_iso(since)
     except ValueError as error:
         raise WindowsError(
             f"since was expected to be a duration, as 30m or 2h, or a time, as 2026-11-24T02:15:00Z, and is '{since}': mend it"

@@ -8,12 +8,14 @@ param(
     [Parameter(Mandatory = $true)][AllowEmptyCollection()][object[]]$Logs,
     [Parameter(Mandatory = $true)][int]$Most,
     [Parameter(Mandatory = $true)][AllowEmptyCollection()][string[]]$Unwanted,
-    [Parameter(Mandatory = $true)][AllowEmptyString()][string]$Since,
+    [Parameter(Mandatory = $true)][double]$SinceSeconds,
     [Parameter(Mandatory = $true)][double]$WithinSeconds
 )
 Set-StrictMode -Version 2.0
 
-$Utf8 = New-Object System.Text.UTF8Encoding $false
+$Utf8 = New-Object System.Text.UTF8Encoding $false, $true
+# What Windows itself says to nginx is in the language and the code page of the host.
+$Ansi = [System.Text.Encoding]::GetEncoding(0)
 # Each byte one character: so a place in the text is a place in the file.
 $Bytewise = [System.Text.Encoding]::GetEncoding('iso-8859-1')
 $Invariant = [System.Globalization.CultureInfo]::InvariantCulture
@@ -27,12 +29,12 @@ $ErrorEntry = New-Object System.Text.RegularExpressions.Regex '^(\d{4}/\d\d/\d\d
 $left = ''
 if ($Unwanted.Count -gt 0) { $left = '(?!(?:' + ($Unwanted -join '|') + ')\])' }
 $WantedEntry = New-Object System.Text.RegularExpressions.Regex "^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[${left}(\w+)\] ", 'Multiline'
-$Line = New-Object System.Text.RegularExpressions.Regex '^[^\n]+', 'Multiline'
+$Line = New-Object System.Text.RegularExpressions.Regex '^[^\r\n][^\n]*', 'Multiline'
 $LineTime = New-Object System.Text.RegularExpressions.Regex '(?<common>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})|(?<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d))'
 
 $oldest = $null
 if ($WithinSeconds -gt 0) { $oldest = [DateTime]::UtcNow.AddSeconds(-$WithinSeconds) }
-if ($Since) { $oldest = [DateTime]::Parse($Since, $Invariant, 'AdjustToUniversal') }
+if ($SinceSeconds -gt 0) { $oldest = [DateTimeOffset]::FromUnixTimeMilliseconds([long]($SinceSeconds * 1000)).UtcDateTime }
 # nginx writes the time of the host into its error log.
 $oldestStamp = ''
 if ($null -ne $oldest) { $oldestStamp = $oldest.ToLocalTime().ToString('yyyy/MM/dd HH:mm:ss', $Invariant) }
@@ -66,8 +68,10 @@ function Get-Digest([System.IO.FileStream]$File, [long]$Length) {
     }
 }
 
+# A log that is empty has no begin, and is told by the moment at which it was so.
 function Get-Place([System.IO.FileStream]$File, [long]$Offset) {
     $head = [Math]::Min($Offset, [long]$HeadBytes)
+    if ($head -eq 0) { return "0-0-$([DateTime]::UtcNow.Ticks.ToString('x16'))" }
     "$Offset-$head-$(Get-Digest $File $head)"
 }
 
@@ -75,12 +79,31 @@ function Test-Same([System.IO.FileStream]$File, $Log) {
     $File.Length -ge $Log.offset -and (Get-Digest $File $Log.head) -eq $Log.digest
 }
 
+# What looks like a time may be what somebody has asked the gateway for, and no time.
 function Get-LineTime([string]$Text) {
     $match = $LineTime.Match($Text)
-    if (-not $match.Success) { return }
+    $time = New-Object DateTimeOffset
     $common = $match.Groups['common'].Value
-    if ($common) { return [DateTimeOffset]::ParseExact($common.Insert($common.Length - 2, ':'), 'dd/MMM/yyyy:HH:mm:ss zzz', $Invariant).UtcDateTime }
-    [DateTimeOffset]::Parse($match.Groups['iso'].Value, $Invariant).UtcDateTime
+    if ($common) {
+        $common = $common.Insert($common.Length - 2, ':')
+        if ([DateTimeOffset]::TryParseExact($common, 'dd/MMM/yyyy:HH:mm:ss zzz', $Invariant, 'None', [ref]$time)) { $time.UtcDateTime }
+    } elseif ($match.Success -and [DateTimeOffset]::TryParse($match.Groups['iso'].Value, $Invariant, 'None', [ref]$time)) {
+        $time.UtcDateTime
+    }
+}
+
+function Get-EntryTime([string]$Stamp) {
+    $time = New-Object DateTime
+    if ([DateTime]::TryParseExact($Stamp, 'yyyy/MM/dd HH:mm:ss', $Invariant, 'AssumeLocal, AdjustToUniversal', [ref]$time)) { $time }
+}
+
+function Get-Words([byte[]]$Bytes, [int]$Begin, [int]$End) {
+    try {
+        $words = $Utf8.GetString($Bytes, $Begin, $End - $Begin)
+    } catch [System.Text.DecoderFallbackException] {
+        $words = $Ansi.GetString($Bytes, $Begin, $End - $Begin)
+    }
+    $words.TrimEnd("`r", "`n")
 }
 
 function Get-Iso($Time) {
@@ -93,13 +116,13 @@ function Get-Entry([byte[]]$Bytes, [string]$Text, [bool]$Errors, [int]$Begin, [i
     $level = $null
     if ($Errors -and $null -ne $Match) {
         if ($oldestStamp -and [string]::CompareOrdinal($Match.Groups[1].Value, $oldestStamp) -lt 0) { return }
-        $time = [DateTime]::ParseExact($Match.Groups[1].Value, 'yyyy/MM/dd HH:mm:ss', $Invariant, 'AssumeLocal, AdjustToUniversal')
+        $time = Get-EntryTime $Match.Groups[1].Value
         $level = $Match.Groups[2].Value
     } elseif (-not $Errors) {
         $time = Get-LineTime $Match.Value
         if ($null -ne $oldest -and $null -ne $time -and $time -lt $oldest) { return }
     }
-    @{ time = (Get-Iso $time); level = $level; text = $Utf8.GetString($Bytes, $Begin, $End - $Begin).TrimEnd("`r", "`n") }
+    @{ time = (Get-Iso $time); level = $level; text = (Get-Words $Bytes $Begin $End) }
 }
 
 function Get-End([string]$Text, [bool]$Errors, $Match) {
@@ -123,6 +146,12 @@ function Get-Text([byte[]]$Bytes) {
     $text.Substring(0, $text.LastIndexOf([char]10) + 1)
 }
 
+# What an entry of a log that is wanted begins with.
+function Get-Begin([bool]$Errors) {
+    if ($Errors) { return $WantedEntry }
+    $Line
+}
+
 function Read-End($Answer, [System.IO.FileStream]$File, [bool]$Errors) {
     $until = $File.Length
     $window = $FirstBytes
@@ -133,7 +162,7 @@ function Read-End($Answer, [System.IO.FileStream]$File, [bool]$Errors) {
         $skipped = 0
         # The first line may have begun before.
         if ($from -gt 0) { $skipped = $text.IndexOf([char]10) + 1 }
-        $found = if ($Errors) { $WantedEntry.Matches($text, $skipped) } else { $Line.Matches($text, $skipped) }
+        $found = (Get-Begin $Errors).Matches($text, $skipped)
         $entries = New-Object System.Collections.ArrayList
         $past = $false
         for ($index = $found.Count - 1; $index -ge 0 -and $entries.Count -lt $Most; $index--) {
@@ -159,12 +188,13 @@ function Read-End($Answer, [System.IO.FileStream]$File, [bool]$Errors) {
     $Answer.next = Get-Place $File ($from + $text.Length)
 }
 
-# Goes on from a place; where that would be too much, up to another place.
-function Read-On($Answer, [System.IO.FileStream]$File, [bool]$Errors, [long]$Offset) {
+# Goes on from a place; where that would be too much, up to another place. To a log that was put aside nothing is added.
+function Read-On($Answer, [System.IO.FileStream]$File, [bool]$Errors, [long]$Offset, [bool]$Aside) {
     $size = $File.Length
     $until = [Math]::Min($size, $Offset + $MostBytes)
     $bytes = Read-Bytes $File $Offset $until
     $text = Get-Text $bytes
+    if ($Aside -and $until -eq $size) { $text = $Bytewise.GetString($bytes) }
     if ($Errors -and $until -lt $size) {
         $all = $ErrorEntry.Matches($text)
         # The last entry may go on after what was read.
@@ -174,8 +204,7 @@ function Read-On($Answer, [System.IO.FileStream]$File, [bool]$Errors, [long]$Off
     $Answer.more = $until -lt $size
     $lead = Get-Lead $bytes $text $Errors
     if ($null -ne $lead) { [void]$Answer.entries.Add($lead) }
-    $found = if ($Errors) { $WantedEntry.Matches($text) } else { $Line.Matches($text) }
-    foreach ($match in $found) {
+    foreach ($match in (Get-Begin $Errors).Matches($text)) {
         $stop = Get-End $text $Errors $match
         $entry = Get-Entry $bytes $text $Errors $match.Index $stop $match
         if ($null -eq $entry) { continue }
@@ -192,16 +221,21 @@ function Read-On($Answer, [System.IO.FileStream]$File, [bool]$Errors, [long]$Off
 # The logs that were put aside since an earlier look, from the one of that look on; nothing if it is not there any more.
 function Get-Aside($Log) {
     $directory = [System.IO.Path]::GetDirectoryName($Log.path)
-    $name = [System.IO.Path]::GetFileName($Log.path)
-    $others = @([System.IO.Directory]::GetFiles($directory, "$name.*") | Sort-Object { [System.IO.File]::GetLastWriteTimeUtc($_) }, { $_ })
-    for ($index = 0; $index -lt $others.Count; $index++) {
-        $file = Open-Log $others[$index]
-        try {
-            $same = Test-Same $file $Log
-        } finally {
-            $file.Dispose()
+    # For Windows the pattern holds for the log itself too.
+    $others = [System.IO.Directory]::GetFiles($directory, [System.IO.Path]::GetFileName($Log.path) + '.*') | Where-Object { $_.Length -gt $Log.path.Length }
+    $since = 0
+    if ($Log.head -eq 0) { $since = [Convert]::ToInt64($Log.digest, 16) }
+    $found = $false
+    foreach ($path in $others | Sort-Object { [System.IO.File]::GetLastWriteTimeUtc($_) }, { $_ }) {
+        if (-not $found) {
+            $file = Open-Log $path
+            try {
+                $found = if ($Log.head -eq 0) { [System.IO.File]::GetLastWriteTimeUtc($path).Ticks -gt $since } else { Test-Same $file $Log }
+            } finally {
+                $file.Dispose()
+            }
         }
-        if ($same) { return $others[$index..($others.Count - 1)] }
+        if ($found) { $path }
     }
 }
 
@@ -228,23 +262,23 @@ function Read-Log($Log) {
         $answer.size = $file.Length
         if ($Log.offset -lt 0) {
             Read-End $answer $file $errors
-        } elseif (Test-Same $file $Log) {
-            Read-On $answer $file $errors $Log.offset
+        } elseif ($Log.head -gt 0 -and (Test-Same $file $Log)) {
+            Read-On $answer $file $errors $Log.offset $false
         } else {
-            $answer.rotated = $true
             $answer.aside = @(Get-Aside $Log)
+            $answer.rotated = $Log.head -gt 0 -or $answer.aside.Count -gt 0
             $offset = $Log.offset
             foreach ($path in $answer.aside) {
                 $other = Open-Log $path
                 try {
-                    Read-On $answer $other $errors $offset
+                    Read-On $answer $other $errors $offset $true
                 } finally {
                     $other.Dispose()
                 }
                 if ($answer.more) { return $answer }
                 $offset = 0
             }
-            Read-On $answer $file $errors 0
+            Read-On $answer $file $errors 0 $false
         }
     } finally {
         $file.Dispose()
