@@ -21,6 +21,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_logs import (
     logs_of,
     sentence_of,
 )
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_rotation import result_of, rotated_of
 
 
 class ActionModule(GatewayAction):
@@ -50,13 +51,16 @@ class ActionModule(GatewayAction):
             since=options["since"],
             after=options["after"],
         )
-        logs = logs_of(site.windows.run("gateway_logs", **wanted.question()))
+        answer = site.windows.run("gateway_logs", Rotation=result_of(site.installation), **wanted.question())
+        logs = logs_of(answer)
+        rotation = rotated_of(answer["rotation"])
+        fault = rotation.fault if rotation else None
         unread = [log.unread for log in logs if log.unread]
         gaps = [log.gap for log in logs if log.gap]
         return Outcome(
             False,
-            sentence_of(logs),
-            status="failed" if unread else "warning" if gaps else "good",
+            "; ".join([sentence_of(logs), *([fault] if fault else [])]),
+            status="failed" if unread else "warning" if gaps or fault else "good",
             numbers={f"{log.name}_entries": len(log.entries) for log in logs if not log.unread},
             evidence={log.name: lines_of(log) for log in logs if not log.unread},
             values={
@@ -64,6 +68,7 @@ class ActionModule(GatewayAction):
                 "next": {log.name: log.next for log in logs if log.next},
                 "unread": unread,
                 "gaps": gaps,
+                "rotation": rotation.shown() if rotation else None,
             },
         )
 

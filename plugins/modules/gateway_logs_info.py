@@ -162,6 +162,28 @@ unread:
   type: list
   elements: str
   sample: []
+rotation:
+  description: What came of the last run of the task C(flatnet-log-rotation) of M(flatnet.ops.gateway_tasks); null if none has run.
+  returned: success
+  type: dict
+  contains:
+    at:
+      description: When that was, in UTC.
+      type: str
+      sample: '2026-11-24T02:00:00Z'
+    rotated:
+      description: The logs that it has put aside.
+      type: list
+      elements: str
+      sample: ['C:\openresty\logs\access.log.20261124T020000Z']
+    removed:
+      description: Those that it has deleted.
+      type: list
+      elements: str
+      sample: []
+    problem:
+      description: Why it has failed, in a sentence; null if it has not.
+      type: str
 gaps:
   description: Of each log of which entries may be missing, a sentence that says why.
   returned: success

@@ -14,7 +14,7 @@ version_added: 1.0.0
 description:
   - Makes the task C(flatnet-gateway), which starts the gateway at boot and again within a minute when it has ended, and takes over
     one that somebody has started by hand; the task C(flatnet-transaction), which carries out what M(flatnet.ops.gateway) asks
-    for; the scripts that they run; and the folders that these need.
+    for; the task C(flatnet-log-rotation), which rotates O(logs); the scripts that they run; and the folders that these need.
   - O(state_directory) is left to administrators and the system alone, because what lies there is run with the highest privileges.
   - As the task C(flatnet-gateway) begins to work at once, a gateway that was stopped is started within a minute.
   - A task that exists is left as it is, enabled or disabled, unless this version of the collection defines it differently.
@@ -30,6 +30,26 @@ options:
         distribution, because distributions belong to accounts.
     type: str
     required: true
+  logs:
+    description:
+      - The logs that are rotated, below O(prefix) unless they begin with a drive. The first run of the task on a day, and any run that
+        finds one too large, renames it to its name with the time in UTC after it, and has nginx open a new one; no line is lost. One that
+        nothing writes to is left alone, and so are all where the list is empty.
+    type: list
+    elements: str
+    default:
+      - logs\error.log
+      - logs\access.log
+  log_keep_days:
+    description:
+      - After how many days what was put aside of a log is deleted.
+    type: int
+    default: 30
+  log_megabytes:
+    description:
+      - From which size in MiB on a log is rotated before the day is over. The task looks every hour.
+    type: int
+    default: 100
 attributes:
   check_mode:
     description: Says what would be made.

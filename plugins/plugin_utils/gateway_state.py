@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK, TRANSACTION_TASK
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
+    GATEWAY_TASK,
+    ROTATION_TASK,
+    TRANSACTION_TASK,
+)
 
 # The tasks of the scheduler that we make.
-TASKS = (GATEWAY_TASK, TRANSACTION_TASK)
+TASKS = (GATEWAY_TASK, TRANSACTION_TASK, ROTATION_TASK)
 RUNNING, STOPPED, FOREIGN = "running", "stopped", "foreign"
 _TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 _IDENTITY = re.compile(r"(\d+) (\S+) (\S+)\s*")

@@ -6,6 +6,7 @@
 [CmdletBinding(SupportsShouldProcess = $true)]
 param(
     [Parameter(Mandatory = $true)][AllowEmptyCollection()][object[]]$Logs,
+    [Parameter(Mandatory = $true)][string]$Rotation,
     [Parameter(Mandatory = $true)][int]$Most,
     [Parameter(Mandatory = $true)][AllowEmptyCollection()][string[]]$Unwanted,
     [Parameter(Mandatory = $true)][double]$SinceSeconds,
@@ -286,5 +287,7 @@ function Read-Log($Log) {
     $answer
 }
 
+$rotated = $null
+if ([System.IO.File]::Exists($Rotation)) { $rotated = [System.IO.File]::ReadAllText($Rotation) }
 $Ansible.Changed = $false
-$Ansible.Result = @{ logs = @($Logs | ForEach-Object { Read-Log $_ }) }
+$Ansible.Result = @{ logs = @($Logs | ForEach-Object { Read-Log $_ }); rotation = $rotated }

@@ -119,7 +119,7 @@ def test_a_query_that_gives_no_lines_is_refused() -> None:
     numbers = Server({RANGE: success({"resultType": "matrix", "result": []})})
     with pytest.raises(UsageError, match="was expected to give http://h:3100 lines, and gave a matrix: ask for lines"):
         loki(numbers).lines("sum(rate({job='gateway'}[1m]))", 0, 1, 5)
-    with pytest.raises(ServerError, match="the query '{job=' was expected .* mend the query"):
+    with pytest.raises(ServerError, match=r"the query '{job=' was expected .* mend the query"):
         loki(Server({RANGE: (400, "parse error at line 1, col 6")})).lines("{job=", 0, 1, 5)
 
 

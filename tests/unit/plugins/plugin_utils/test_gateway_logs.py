@@ -89,7 +89,7 @@ def test_a_time_is_the_hosts_own_or_one_of_all_clocks(since: str, at: float, wit
 
 
 def test_a_later_look_goes_on_where_the_earlier_one_ended() -> None:
-    error, access = replace(WANTED, after={ERROR: PLACE, ACCESS: None}).question()["Logs"]
+    error, access = replace(WANTED, after={ERROR: PLACE}).question()["Logs"]
 
     assert (error["offset"], error["head"], error["digest"]) == (41213, 1024, "9f86d081884c7d65")
     assert access["offset"] == -1
