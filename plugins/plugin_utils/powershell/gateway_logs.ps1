@@ -20,16 +20,19 @@ $Ansi = [System.Text.Encoding]::GetEncoding(0)
 # Each byte one character: so a place in the text is a place in the file.
 $Bytewise = [System.Text.Encoding]::GetEncoding('iso-8859-1')
 $Invariant = [System.Globalization.CultureInfo]::InvariantCulture
+$LocalTime = [System.Globalization.DateTimeStyles]'AssumeLocal, AdjustToUniversal'
 $HeadBytes = 1024
 # What is read first, and eight times that, and so on, where the entries wanted do not lie in it.
 $FirstBytes = 262144
 $MostBytes = 16777216
 
 # An entry of an error log goes on until the next one begins; every line of another log is an entry.
-$ErrorEntry = New-Object System.Text.RegularExpressions.Regex '^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\] ', 'Multiline'
+$begin = '\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] '
+$ErrorEntry = New-Object System.Text.RegularExpressions.Regex "^$begin", 'Multiline'
 $left = ''
 if ($Unwanted.Count -gt 0) { $left = '(?!(?:' + ($Unwanted -join '|') + ')\])' }
-$WantedEntry = New-Object System.Text.RegularExpressions.Regex "^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[${left}(\w+)\] ", 'Multiline'
+$stamp = "^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[${left}(\w+)\] "
+$WantedEntry = New-Object System.Text.RegularExpressions.Regex "$stamp[^\n]*(?:\n(?!$begin)[^\n]*)*", 'Multiline'
 $Line = New-Object System.Text.RegularExpressions.Regex '^[^\r\n][^\n]*', 'Multiline'
 $LineTime = New-Object System.Text.RegularExpressions.Regex '(?<common>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})|(?<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d))'
 
@@ -83,7 +86,7 @@ function Test-Same([System.IO.FileStream]$File, $Log) {
 # What looks like a time may be what somebody has asked the gateway for, and no time.
 function Get-LineTime([string]$Text) {
     $match = $LineTime.Match($Text)
-    $time = New-Object DateTimeOffset
+    $time = [DateTimeOffset]::MinValue
     $common = $match.Groups['common'].Value
     if ($common) {
         $common = $common.Insert($common.Length - 2, ':')
@@ -94,8 +97,8 @@ function Get-LineTime([string]$Text) {
 }
 
 function Get-EntryTime([string]$Stamp) {
-    $time = New-Object DateTime
-    if ([DateTime]::TryParseExact($Stamp, 'yyyy/MM/dd HH:mm:ss', $Invariant, 'AssumeLocal, AdjustToUniversal', [ref]$time)) { $time }
+    $time = [DateTime]::MinValue
+    if ([DateTime]::TryParseExact($Stamp, 'yyyy/MM/dd HH:mm:ss', $Invariant, $LocalTime, [ref]$time)) { $time }
 }
 
 function Get-Words([byte[]]$Bytes, [int]$Begin, [int]$End) {
@@ -112,24 +115,17 @@ function Get-Iso($Time) {
 }
 
 # One entry of a text; nothing where it is older than what is wanted.
-function Get-Entry([byte[]]$Bytes, [string]$Text, [bool]$Errors, [int]$Begin, [int]$End, $Match) {
-    $time = $null
+function Get-Entry([byte[]]$Bytes, [bool]$Errors, $Match) {
     $level = $null
-    if ($Errors -and $null -ne $Match) {
+    if ($Errors) {
         if ($oldestStamp -and [string]::CompareOrdinal($Match.Groups[1].Value, $oldestStamp) -lt 0) { return }
         $time = Get-EntryTime $Match.Groups[1].Value
         $level = $Match.Groups[2].Value
-    } elseif (-not $Errors) {
+    } else {
         $time = Get-LineTime $Match.Value
         if ($null -ne $oldest -and $null -ne $time -and $time -lt $oldest) { return }
     }
-    @{ time = (Get-Iso $time); level = $level; text = (Get-Words $Bytes $Begin $End) }
-}
-
-function Get-End([string]$Text, [bool]$Errors, $Match) {
-    if (-not $Errors) { return [Math]::Min($Text.Length, $Match.Index + $Match.Length + 1) }
-    $next = $ErrorEntry.Match($Text, $Match.Index + 1)
-    if ($next.Success) { $next.Index } else { $Text.Length }
+    @{ time = (Get-Iso $time); level = $level; text = (Get-Words $Bytes $Match.Index ($Match.Index + $Match.Length)) }
 }
 
 # What stands before the first entry goes on with one that was read before.
@@ -138,7 +134,7 @@ function Get-Lead([byte[]]$Bytes, [string]$Text, [bool]$Errors) {
     $first = $ErrorEntry.Match($Text)
     $end = $Text.Length
     if ($first.Success) { $end = $first.Index }
-    if ($end -gt 0) { Get-Entry $Bytes $Text $true 0 $end $null }
+    if ($end -gt 0) { @{ time = $null; level = $null; text = (Get-Words $Bytes 0 $end) } }
 }
 
 # Only whole lines: the gateway may be about to write the rest of the last one.
@@ -167,7 +163,7 @@ function Read-End($Answer, [System.IO.FileStream]$File, [bool]$Errors) {
         $entries = New-Object System.Collections.ArrayList
         $past = $false
         for ($index = $found.Count - 1; $index -ge 0 -and $entries.Count -lt $Most; $index--) {
-            $entry = Get-Entry $bytes $text $Errors $found[$index].Index (Get-End $text $Errors $found[$index]) $found[$index]
+            $entry = Get-Entry $bytes $Errors $found[$index]
             if ($null -eq $entry) { $past = $true; break }
             [void]$entries.Add($entry)
         }
@@ -206,8 +202,7 @@ function Read-On($Answer, [System.IO.FileStream]$File, [bool]$Errors, [long]$Off
     $lead = Get-Lead $bytes $text $Errors
     if ($null -ne $lead) { [void]$Answer.entries.Add($lead) }
     foreach ($match in (Get-Begin $Errors).Matches($text)) {
-        $stop = Get-End $text $Errors $match
-        $entry = Get-Entry $bytes $text $Errors $match.Index $stop $match
+        $entry = Get-Entry $bytes $Errors $match
         if ($null -eq $entry) { continue }
         if ($Answer.entries.Count -ge $Most) {
             $Answer.more = $true

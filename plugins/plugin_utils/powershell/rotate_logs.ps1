@@ -26,8 +26,7 @@ $StampFormat = "yyyyMMdd'T'HHmmss'Z'"
 $Invariant = [Globalization.CultureInfo]::InvariantCulture
 $Utf8 = New-Object Text.UTF8Encoding $false
 # A transaction that begins meanwhile waits for twenty seconds.
-$SecondsForNew = 10
-$SecondsForOld = 5
+$Seconds = 10
 $result = [ordered]@{ at = [DateTime]::UtcNow.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", $Invariant); rotated = @(); removed = @(); problem = $null }
 
 function Fail([string] $why) {
@@ -47,7 +46,7 @@ function Wait-Until([double] $seconds, [scriptblock] $isMet) {
     return $true
 }
 
-# Whether some program has a file open to write to it.
+# Whether some program has a file open to write to it. A worker of nginx may keep its first error log so, and never write to it again.
 function Test-Held([string] $path) {
     try {
         [IO.File]::Open($path, 'Open', 'Read', 'Read').Dispose()
@@ -124,22 +123,18 @@ function Move-Log($due, $unfinished) {
         $null = $master.Set()
         $master.Dispose()
     }
-    $missing = { @($renamed | Where-Object { -not [IO.File]::Exists($_.Log) }) }
-    if (-not (Wait-Until $SecondsForNew { @(& $missing).Count -eq 0 })) {
-        $names = (& $missing | ForEach-Object { $_.Log }) -join ' and '
+    $missing = { $due + $unfinished | Where-Object { -not [IO.File]::Exists($_) } }
+    if (-not (Wait-Until $Seconds { @(& $missing).Count -eq 0 })) {
+        $names = @(& $missing) -join ' and '
         Undo-Rename $renamed
-        Fail "nginx was expected to open $names again within $SecondsForNew s, and has not: the old file has its name back and nothing is lost; look at its last lines, and whether the disk is full"
+        Fail "nginx was expected to open $names again within $Seconds s, and has not: the old file has its name back and nothing is lost; look at its last lines, and whether the disk is full"
     }
     $script:result.rotated = @($renamed | ForEach-Object { $_.Aside })
-    $old = @($renamed | ForEach-Object { $_.Aside }) + $unfinished
-    $held = { @($old | Where-Object { Test-Held $_ }) }
-    if (-not (Wait-Until $SecondsForOld { @(& $held).Count -eq 0 })) {
-        Fail "nginx was expected to let go of $(@(& $held) -join ' and ') within $SecondsForOld s, and still writes to it, so that new lines are there and not in the new file: nothing is lost; flatnet.ops.reload makes a new worker"
-    }
 }
 
 function Remove-Old([string] $log) {
-    foreach ($each in Get-Aside $log) {
+    $aside = Get-Aside $log
+    foreach ($each in $aside) {
         if ($each.At -ge [DateTime]::Now.AddDays(-$KeepDays) -or (Test-Held $each.Path)) { continue }
         [IO.File]::Delete($each.Path)
         $script:result.removed += $each.Path
@@ -153,8 +148,11 @@ function Invoke-Rotation {
     foreach ($log in $all) {
         if (-not [IO.Directory]::Exists([IO.Path]::GetDirectoryName($log))) { continue }
         $aside = Get-Aside $log
-        if ($aside.Count -gt 0 -and (Test-Held $aside[0].Path)) { $unfinished += $aside[0].Path }
-        if ([IO.File]::Exists($log) -and (Test-Held $log) -and (Test-Due $log $aside)) { $due += $log }
+        if ([IO.File]::Exists($log)) {
+            if ((Test-Held $log) -and (Test-Due $log $aside)) { $due += $log }
+        } elseif ($aside.Count -gt 0 -and (Test-Held $aside[0].Path)) {
+            $unfinished += $log
+        }
     }
     if ($due.Count -gt 0 -or $unfinished.Count -gt 0) { Move-Log $due $unfinished }
     foreach ($log in $all) {
