@@ -317,8 +317,9 @@ def test_the_playbook_shows_what_the_site_has_logged(site: Site) -> None:
 
     place = re.search(r"-e '(\{.*\})' goes on from here", ended.output)
     assert place
+    # As it is printed, so can it be typed.
     later, again = site.play(
-        "--limit", "gateway", "--check", **json.loads(place[1].replace(r"\"", '"')), flatnet_logs_level="debug"
+        "--limit", "gateway", "--check", "--extra-vars", place[1], "--extra-vars", "flatnet_logs_level=debug"
     )
     assert [host["host"] for host in again["hosts"]] == ["gateway1"]
     assert TEMPLATE not in later.output
