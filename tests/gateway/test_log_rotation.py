@@ -227,6 +227,12 @@ def test_a_worker_that_comes_late_loses_nothing(site: Site) -> None:
     assert ended["code"] == 0
     site.expect("?after=pause", "access.log", name.rpartition("\\")[2])
 
+    def comes() -> bool:
+        site.ask("/healthz?at=last")
+        return "?at=last" in (site.logs / "access.log").read_text()
+
+    wait_until("The worker's first line in the new log", comes, 10)
+
 
 def test_a_run_that_died_after_the_rename_is_finished_by_the_next(site: Site) -> None:
     aside = site.logs / f"access.log.{datetime.now(UTC):{STAMP}}"

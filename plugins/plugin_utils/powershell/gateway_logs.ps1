@@ -27,7 +27,7 @@ $FirstBytes = 262144
 $MostBytes = 16777216
 
 # An entry of an error log goes on until the next one begins; every line of another log is an entry.
-$begin = '\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] '
+$begin = '(?<stamp>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[\w+\] '
 $ErrorEntry = New-Object System.Text.RegularExpressions.Regex "^$begin", 'Multiline'
 $left = ''
 if ($Unwanted.Count -gt 0) { $left = '(?!(?:' + ($Unwanted -join '|') + ')\])' }
@@ -169,7 +169,7 @@ function Read-End($Answer, [System.IO.FileStream]$File, [bool]$Errors) {
         }
         if ($Errors -and $oldestStamp) {
             $first = $ErrorEntry.Match($text, $skipped)
-            if ($first.Success -and [string]::CompareOrdinal($first.Groups[1].Value, $oldestStamp) -lt 0) { $past = $true }
+            if ($first.Success -and [string]::CompareOrdinal($first.Groups['stamp'].Value, $oldestStamp) -lt 0) { $past = $true }
         }
         if ($from -eq 0 -and -not $past -and $entries.Count -lt $Most) {
             $lead = Get-Lead $bytes $text $Errors
