@@ -90,7 +90,14 @@ class Gateway:
     configuration: Mapping[str, LiveFile]
     digest: str
     errors: tuple[str, ...]
+    # Who listens on the port, by process, as far as Windows was asked and named them.
+    owners: Mapping[int, str]
     findings: tuple[Finding, ...]
+
+    @property
+    def kept(self) -> bool:
+        """Its task is there, and enabled."""
+        return any(task.name == GATEWAY_TASK and task.enabled for task in self.tasks)
 
     @property
     def sentence(self) -> str:
@@ -139,6 +146,7 @@ def gateway_of(prefix: str, port: int, look: Mapping[str, Any]) -> Gateway:
         configuration=configuration,
         digest=digest_of({path: file.sha256 for path, file in configuration.items()}),
         errors=tuple(look["errors"]),
+        owners={owner["pid"]: owner["name"] for owner in look["owners"]},
         findings=tuple(_findings(prefix, port, look, masters, workers, identity if answered else None)),
     )
 
