@@ -50,7 +50,14 @@ LOOK = (
     "report",
 )
 # On a gateway; its tasks come first.
-GATEWAY = ("gateway_tasks", "gateway", "gateway_config", "gateway_info", "gateway_logs_info")
+GATEWAY = (
+    "gateway_tasks",
+    "gateway",
+    "gateway_config",
+    "gateway_info",
+    "gateway_logs_info",
+    "gateway_firewall",
+)
 # Only a real Windows host can pass; tests/gateway/test_acceptance.py runs it where it has to fail.
 NOT_HERE = ("gateway_acceptance",)
 
