@@ -45,7 +45,9 @@ def as_wanted(gateway: Gateway, state: str) -> bool:
     """Nothing has to be done."""
     enabled = kept(gateway)
     if state == "started":
-        broken = {"second_master", "orphan_workers", "no_worker", "not_listening"} & {finding.name for finding in gateway.findings}
+        broken = {"second_master", "orphan_workers", "no_worker", "not_listening"} & {
+            finding.name for finding in gateway.findings
+        }
         return gateway.state == RUNNING and enabled and not broken
     return state == "stopped" and not enabled and not gateway.masters and not gateway.workers
 

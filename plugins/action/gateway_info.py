@@ -35,7 +35,9 @@ class ActionModule(GatewayAction):
             gateway.sentence + (PENDING if pending else ""),
             status="warning" if gateway.findings or pending or gateway.under_way else "good",
             numbers={"masters": len(gateway.masters), "workers": len(gateway.workers)},
-            evidence={name: values[name] for name in ("identity", "program", "tasks", "generation", "errors", "transactions")},
+            evidence={
+                name: values[name] for name in ("identity", "program", "tasks", "generation", "errors", "transactions")
+            },
             values=values,
         )
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -114,7 +114,11 @@ def test_what_was_cut_is_taken_up_once_and_followed_to_its_end(plan: Plan) -> No
     state = host.transactions().take_up(plan.id)
 
     assert "was undone" in state.sentence
-    assert [(each["Id"], each["TakeUp"]) for each in host.asked] == [(plan.id, True), (plan.id, False), (plan.id, False)]
+    assert [(each["Id"], each["TakeUp"]) for each in host.asked] == [
+        (plan.id, True),
+        (plan.id, False),
+        (plan.id, False),
+    ]
 
 
 def test_what_was_cut_and_does_not_end_is_given_up_by_name(plan: Plan) -> None:

@@ -143,8 +143,9 @@ def test_a_master_that_starts_no_worker_is_named() -> None:
     gateway = looked(processes=[MASTER], listening=False, answer=None, errors=[line])
 
     assert names(gateway) == ["no_worker"]
-    assert f"process 100, was expected to have a worker, and has none, so that nobody answers, and starts none by itself ('{line}')" in (
-        gateway.sentence
+    assert (
+        f"process 100, was expected to have a worker, and has none, so that nobody answers, and starts none by itself ('{line}')"
+        in (gateway.sentence)
     )
     assert names(looked(processes=[MASTER], listening=False, answer=None)) == ["no_worker"]
 
