@@ -233,12 +233,12 @@ def _findings(
             )
         )
     if masters and not workers:
-        named = next((f" ('{line}')" for line in reversed(look["errors"]) if _NO_WORKER in line), "")
+        logged = next((f" ('{line}')" for line in reversed(look["errors"]) if _NO_WORKER in line), "")
         found.append(
             Finding(
                 "no_worker",
                 f"the master of nginx, {_pids(masters)}, was expected to have a worker, and has none, so that nobody answers, and"
-                f" starts none by itself{named}: run flatnet.ops.start, which replaces it",
+                f" starts none by itself{logged}: run flatnet.ops.start, which replaces it",
             )
         )
     elif masters and not look["listening"]:
