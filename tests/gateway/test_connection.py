@@ -175,7 +175,7 @@ def site() -> Iterator[Site]:
         (site.conf / "flatnet").mkdir(parents=True)
         (site.conf / "nginx.conf").write_text(page("first"))
         (site.conf / "flatnet" / "identity.conf").write_text(transaction.identity("g0").text)
-        ours = next(task for task in INSTALLATION.tasks() if task.name == TRANSACTION_TASK)
+        (ours,) = (task for task in INSTALLATION.tasks() if task.name == TRANSACTION_TASK)
         create_task(host, ours.name, ours.definition(USER).encode("utf-16"))
         create_task(host, GATEWAY.task, GATEWAY_TASK.encode("utf-16"))
         yield site

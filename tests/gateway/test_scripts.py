@@ -64,7 +64,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
             "hosts": "gateway",
             "gather_facts": False,
             "module_defaults": {"group/flatnet.ops.gateway": {"run": RUN}},
-            "tasks": [{"name": next(iter(task)), **task} for task in every_action(here / "conf")],
+            "tasks": [{"name": " ".join(task), **task} for task in every_action(here / "conf")],
         }
         book = here / "book.yml"
         book.write_text(yaml.safe_dump([play], sort_keys=False))
