@@ -13,7 +13,6 @@ from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcom
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import PROBES, UNCHANGED, GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, Gateway
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan, Probe
 
 STATES = ("started", "stopped", "reloaded", "restarted")
@@ -43,18 +42,13 @@ class ActionModule(GatewayAction):
 
 def as_wanted(gateway: Gateway, state: str) -> bool:
     """Nothing has to be done."""
-    enabled = kept(gateway)
+    enabled = gateway.kept
     if state == "started":
         broken = {"second_master", "orphan_workers", "no_worker", "not_listening"} & {
             finding.name for finding in gateway.findings
         }
         return gateway.state == RUNNING and enabled and not broken
     return state == "stopped" and not enabled and not gateway.masters and not gateway.workers
-
-
-def kept(gateway: Gateway) -> bool:
-    """Its task is there, and enabled."""
-    return any(task.name == GATEWAY_TASK and task.enabled for task in gateway.tasks)
 
 
 def plan_for(site: Site, gateway: Gateway, state: str, probes: list[Probe]) -> Plan:
@@ -65,7 +59,7 @@ def plan_for(site: Site, gateway: Gateway, state: str, probes: list[Probe]) -> P
         return gateway_transaction.reload(site.gateway, gateway.digest, probes)
     # What several masters have in hand, or the identity of, only a new one settles; and where there is none, a task that is enabled may
     # start one at any moment, of a configuration that nobody knows.
-    if state == "restarted" or len(gateway.masters) > 1 or (kept(gateway) and not gateway.masters):
+    if state == "restarted" or len(gateway.masters) > 1 or (gateway.kept and not gateway.masters):
         return gateway_transaction.restart(site.gateway, gateway.digest, probes)
     # What a master that runs has read, nobody knows.
     return gateway_transaction.start(site.gateway, probes, generation="" if gateway.masters else gateway.digest)

@@ -75,8 +75,11 @@ class Site:
     port: int
     timeout: int
 
-    def look(self, error_lines: int = 5) -> Gateway:
-        """What is known of the gateway now; one round trip."""
+    def look(self, error_lines: int = 5, *, name_owners: bool = False) -> Gateway:
+        """What is known of the gateway now; one round trip.
+
+        :param name_owners: have Windows name those who listen on the port, which takes longer, also where they are ours
+        """
         answer = self.windows.run(
             "gateway_look",
             Prefix=self.installation.prefix,
@@ -85,6 +88,7 @@ class Site:
             Tasks=list(TASKS),
             ErrorLines=error_lines,
             TimeoutSeconds=self.timeout,
+            Named=name_owners,
         )
         return gateway_of(self.installation.prefix, self.port, answer)
 
@@ -211,7 +215,8 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
         except WindowsError as error:
             raise AnsibleActionFail(str(error)) from error
         diff = {} if outcome.diff is None else {"diff": outcome.diff}
-        return {**result, **outcome.values, **diff, "changed": outcome.changed, "msg": outcome.message}
+        failed = {"failed": True} if outcome.status == "failed" else {}
+        return {**result, **outcome.values, **diff, **failed, "changed": outcome.changed, "msg": outcome.message}
 
     @classmethod
     def all_arguments(cls) -> dict[str, Mapping[str, Any]]:

@@ -92,6 +92,8 @@ class Gateway:
     errors: tuple[str, ...]
     # Those that have not ended, and the last one that has, the youngest first.
     transactions: tuple[State, ...]
+    # Who listens on the port, by process, as far as Windows was asked and named them.
+    owners: Mapping[int, str]
     findings: tuple[Finding, ...]
 
     @property
@@ -106,6 +108,11 @@ class Gateway:
 
     def _transaction(self, *verdicts: str) -> State | None:
         return next((each for each in self.transactions if each.verdict in verdicts), None)
+
+    @property
+    def kept(self) -> bool:
+        """Its task is there, and enabled."""
+        return any(task.name == GATEWAY_TASK and task.enabled for task in self.tasks)
 
     @property
     def sentence(self) -> str:
@@ -158,6 +165,7 @@ def gateway_of(prefix: str, port: int, look: Mapping[str, Any]) -> Gateway:
         digest=digest_of({path: file.sha256 for path, file in configuration.items()}),
         errors=tuple(look["errors"]),
         transactions=transactions,
+        owners={owner["pid"]: owner["name"] for owner in look["owners"]},
         findings=(
             *_findings(prefix, port, look, masters, workers, identity if answered else None),
             *_left(transactions),

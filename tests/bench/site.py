@@ -51,8 +51,9 @@ if [ -e "$disk" ]; then umount /backup; rm "$disk"; fi
 for number in $(seq 0 63); do [ -e "/dev/loop$number" ] || mknod "/dev/loop$number" b 7 "$number"; done
 truncate --size=40G "$disk"
 mkfs.ext4 -q -i 65536 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard "$disk"
-mount -o loop "$disk" /backup
-losetup --direct-io=on "$(findmnt --noheadings --output SOURCE /backup)"
+device=$(losetup --find --show --direct-io=on "$disk")
+mount "$device" /backup
+losetup --detach "$device"  # when it is unmounted
 mkdir "$@"
 sync
 """

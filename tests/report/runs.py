@@ -14,6 +14,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Ho
 
 DRILL = "20261124T021500Z-drill-3f9a"
 BACKUP = "20261124T021500Z-backup-3f9a"
+ACCEPTANCE = "20261124T021500Z-windows_acceptance-3f9a"
 BEGIN = datetime(2026, 11, 24, 2, 15, tzinfo=UTC)
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -250,6 +251,25 @@ def backup(host: str = "wsl1", **given: Any) -> HostReport:
         step(10, "backup_set", "set committed", "set /backup/flatnet/20261124T021500Z is complete", changed=True),
     )
     return HostReport(**{"host": host, "site": "tokyo", "steps": steps, **given})
+
+
+def accepted() -> Step:
+    """A Windows host has shown what it is."""
+    checks = [
+        {"id": "lua", "verdict": "verified", "found": "nginx version: openresty/1.27.1.1, with Lua"},
+        {"id": "closed", "verdict": "failed", "found": "C:\\ProgramData\\flatnet is open to S-1-1-0"},
+        {"id": "unheard_of", "verdict": "not_tried", "found": "check mode changes nothing"},
+    ]
+    return step(
+        9,
+        "gateway_acceptance",
+        "acceptance",
+        "1 of 3 checks are verified; closed has failed; not tried: unheard_of",
+        status="failed",
+        changed=True,
+        numbers={"checks_verified": 1, "checks_failed": 1, "checks_not_tried": 1},
+        evidence={"checks": checks},
+    )
 
 
 def hostile(host: str = "wsl1") -> HostReport:

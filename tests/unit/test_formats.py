@@ -24,7 +24,8 @@ from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import L
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area, Manifest, Opening, Probe, Source
 from ansible_collections.flatnet.ops.plugins.module_utils.times import iso, set_id
 from ansible_collections.flatnet.ops.plugins.module_utils.tree import Item
-from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
+from ansible_collections.flatnet.ops.plugins.plugin_utils import acceptance, gateway_transaction
+from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance_checks import CHECKS
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report import verdict
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Step, read_record
 
@@ -316,3 +317,15 @@ def test_every_kind_of_grafanas_objects_has_its_directory_in_the_table() -> None
     directories = {kind.directory for kind in KINDS if kind.directory}
 
     assert {name for name in directories if f"`{name}/" in page("grafana")} == directories
+
+
+def test_the_acceptance_of_a_windows_host_is_what_the_code_writes() -> None:
+    stored = shown("windows-acceptance", "acceptance.json")
+    result = acceptance.Result(**{**stored, "checks": [acceptance.Verdict(**check) for check in stored["checks"]]})
+
+    assert result.dump() == stored
+    assert set(table("windows-acceptance", "file")) == names(acceptance.Result)
+    assert set(table("windows-acceptance", "check")) == names(acceptance.Verdict)
+    assert result.format == acceptance.FORMAT
+    expected = {check.id: check.expected.en for check in CHECKS}
+    assert all(check.expected == expected[check.id] for check in result.checks)

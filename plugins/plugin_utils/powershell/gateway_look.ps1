@@ -10,7 +10,9 @@ param(
     [Parameter(Mandatory = $true)][int]$Port,
     [Parameter(Mandatory = $true)][string[]]$Tasks,
     [Parameter(Mandatory = $true)][int]$ErrorLines,
-    [Parameter(Mandatory = $true)][int]$TimeoutSeconds
+    [Parameter(Mandatory = $true)][int]$TimeoutSeconds,
+    # Name those who listen on the port in any case.
+    [bool]$Named = $false
 )
 Set-StrictMode -Version 2.0
 
@@ -263,7 +265,7 @@ $listening = Test-Listening
 $answer = $null
 if ($listening) { $answer = Get-Answer }
 $owners = @()
-if ($listening -and $gateways.Count -eq 0) { $owners = @(Get-Owner) }
+if ($listening -and ($Named -or $gateways.Count -eq 0)) { $owners = @(Get-Owner) }
 $program = [System.IO.Path]::Combine($Prefix, 'nginx.exe')
 if ($gateways.Count -gt 0 -and $gateways[0].path) { $program = $gateways[0].path }
 $pidFile = [System.IO.Path]::Combine($Prefix, 'logs', 'nginx.pid')

@@ -9,15 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance_checks import CHECKS
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Report, Step
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.questions import is_staged, is_swapped
-
-
-class Text(NamedTuple):
-    """The same in both languages."""
-
-    ja: str
-    en: str
+from ansible_collections.flatnet.ops.plugins.plugin_utils.text import Text
 
 
 class Number(NamedTuple):
@@ -35,6 +30,7 @@ OPERATIONS = {
     "reload": Text("Gateway の設定の再読み込み", "Reload of the gateway"),
     "gateway_config": Text("Gateway の設定の反映", "Rollout of the gateway's configuration"),
     "status": Text("状態の確認", "Status"),
+    "windows_acceptance": Text("本物の Windows での確認", "Acceptance on a real Windows host"),
     "backup": Text("バックアップ", "Backup"),
     "backups": Text("バックアップの一覧", "List of backups"),
     "verify": Text("バックアップの検証", "Verification of a backup"),
@@ -121,6 +117,9 @@ WARNINGS = {
 NUMBERS = {
     "asked": Text("質問の数", "questions asked"),
     "bytes": Text("容量", "size"),
+    "checks_failed": Text("失敗した項目", "checks failed"),
+    "checks_not_tried": Text("試していない項目", "checks not tried"),
+    "checks_verified": Text("確かめた項目", "checks verified"),
     "containers": Text("コンテナ", "containers"),
     "damaged": Text("破損ファイル", "damaged files"),
     "different": Text("異なる答え", "different answers"),
@@ -164,6 +163,9 @@ STEPS = {
     ("gateway", "gateway reloaded"): Text("Gateway の設定を再読み込みする", "Reload the gateway"),
     ("gateway", "gateway restarted"): Text("Gateway を再起動する", "Restart the gateway"),
     ("gateway_config", "configuration"): Text("Gateway の設定を反映する", "Roll out the gateway's configuration"),
+    ("gateway_acceptance", "acceptance"): Text(
+        "本物の Windows でしか分からないことを確かめる", "Try what only a real Windows host can show"
+    ),
     ("gateway_info", "look"): Text("Gateway の状態を調べる", "Look at the gateway"),
     ("gateway_tasks", "tasks"): Text("Gateway を動かすタスクを登録する", "Install the tasks that keep the gateway"),
     ("podman_stack", "stack started"): Text("監視スタックを起動する", "Start the monitoring stack"),
@@ -206,6 +208,8 @@ WORDS = {
     "no_steps": Text("記録された手順はありません。", "No step was recorded."),
     "question": Text("質問", "Question"),
     "run": Text("実行 ID", "Run"),
+    "check": Text("確認する項目", "Check"),
+    "found": Text("分かったこと(英語)", "Found"),
     "seconds": Text("所要時間", "Duration"),
     "site": Text("サイト", "Site"),
     "started": Text("開始", "Started"),
@@ -220,6 +224,12 @@ WORDS = {
     "where": Text("設定の場所", "Where it is configured"),
     "outcome": Text("結果", "Outcome"),
     "steps": Text("手順", "Steps"),
+}
+
+CHECKED = {
+    "verified": Text("確かめた", "verified"),
+    "failed": Text("失敗", "failed"),
+    "not_tried": Text("試していない", "not tried"),
 }
 
 OUTCOMES = {
@@ -287,6 +297,12 @@ def step_title(step: Step) -> Text:
         return about(SOURCE_STEPS[step.module], step.step)
     plain = f"{step.module}: {step.step}"
     return STEPS.get((step.module, step.step), Text(plain, plain))
+
+
+def expected(check: str) -> Text:
+    """What a check of the acceptance expects; one that is not known keeps its own name."""
+    known = next((one.expected for one in CHECKS if one.id == check), Text(check, check))
+    return Text(*(words.replace("`", "") for words in known))
 
 
 def restore_phase(step: Step) -> str:

@@ -18,7 +18,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.report.questions impor
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 # The evidence that has a table of its own.
-TABLES = ("probes", "routes")
+TABLES = ("checks", "probes", "routes")
 
 
 def render(report: Report, language: str) -> str:

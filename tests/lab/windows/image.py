@@ -24,7 +24,7 @@ SUITE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = ("gcc", "gcc-mingw-w64-x86-64-win32", "libc6-dev", "openssh-client", "python3", "wine", "wine64")
 USER = "operator"
-STUBS = ("netsh", "route", "schtasks", "wsl")
+STUBS = ("netsh", "route", "schtasks", "shutdown", "wsl")
 VERSION, OTHER_VERSION = "1.31.3", "1.31.4"
 ALONE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child")
 # Graphics "null" is a Windows without a screen; a crash ends a program at once, as nobody is there to debug it.

@@ -45,7 +45,7 @@ class Computer:
         self.clock = Clock()
         self.unreachable = Unreachable()
         self.scheduler = Scheduler(self.wine, self.clock)
-        self.control = Control(self.scheduler, Distributions(FOLDER / "wsl"))
+        self.control = Control(self.scheduler, Distributions(FOLDER / "wsl"), self.restart)
         listen(self.control)
         self.shells = shells = Shells(lambda variables: Shell(self.wine, variables, self.shell))
         credentials = f"{settings['user']}:{settings['password']}"
@@ -77,6 +77,10 @@ class Computer:
         else:
             return self.control.do(what, asked)
         return None
+
+    def restart(self, seconds: float) -> None:
+        """Reboot in so many seconds, as a program of Windows has asked."""
+        threading.Timer(seconds, self.lab, ("reboot", {"seconds": 1.0})).start()
 
     def reboot(self, seconds: float) -> None:
         """Go down at once, and start again."""

@@ -23,9 +23,11 @@ Request = Mapping[str, Any]
 class Control:
     """The requests, by name."""
 
-    def __init__(self, scheduler: Scheduler, distributions: Distributions) -> None:
+    def __init__(self, scheduler: Scheduler, distributions: Distributions, restart: Callable[[float], None]) -> None:
+        """:param restart: has the computer restart after so many seconds"""
         self._scheduler, self._distributions = scheduler, distributions
         self._does: dict[str, Callable[[Request], Any]] = {
+            "restart": lambda asked: restart(asked["seconds"]),
             "task-create": lambda asked: scheduler.create(asked["name"], asked["xml"], asked["replace"]),
             "task-delete": lambda asked: scheduler.delete(asked["name"]),
             "task-enable": lambda asked: scheduler.enable(asked["name"], asked["enabled"]),

@@ -17,7 +17,7 @@ from typing import IO
 SERVER = ("wineserver", "--foreground", "--persistent")
 REUSE = "/usr/lib/flatnet-lab/reuse.so"
 # Programs of ours that lie where Wine has its own: without "native" Wine runs its own all the same.
-REPLACED = "netsh.exe,powershell.exe,pwsh.exe,route.exe,schtasks.exe,wsl.exe=n"
+REPLACED = "netsh.exe,powershell.exe,pwsh.exe,route.exe,schtasks.exe,shutdown.exe,wsl.exe=n"
 # .NET crashes under Wine when memory cannot be both writable and executable.
 ENVIRONMENT = {
     "DOTNET_EnableWriteXorExecute": "0",

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 from ansible_collections.flatnet.ops.plugins.module_utils.throwaway_gateway import OUTCOMES
+from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance import FAILED, NOT_TRIED, VERIFIED
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report import labels
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.model import Report
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.render import render
@@ -25,6 +26,7 @@ REPORTS = {
     "drill beside": judge(runs.DRILL, [runs.drill(steps=(runs.verified(), runs.beside()))], ["wsl2"]),
     "drill of two": judge(runs.DRILL, [runs.drill(), runs.drill("wsl3", steps=(), failure="lost")], ["wsl2", "wsl3"]),
     "backup": judge(runs.BACKUP, [runs.backup(off_host_copy=True)], ["wsl1"]),
+    "acceptance": judge(runs.ACCEPTANCE, [runs.drill("gateway1", steps=(runs.accepted(),))], ["gateway1"]),
     "nobody": judge(runs.BACKUP, [], ["wsl1"]),
     "check mode": judge(runs.BACKUP, [runs.backup(steps=(), check_mode=True)], ["wsl1"]),
     "hostile": judge(runs.BACKUP, [runs.hostile(), runs.hostile("wsl<2>")], ["<wsl3>"]),
@@ -124,15 +126,32 @@ def test_every_route_is_shown_with_what_became_of_it() -> None:
         assert f">{words}<" in html
 
 
+def test_every_check_is_shown_with_what_was_expected_and_found() -> None:
+    html = render(REPORTS["acceptance"], "en")
+
+    assert set(labels.CHECKED) == {VERIFIED, FAILED, NOT_TRIED}
+    for words in (
+        "C:\\ProgramData\\flatnet and the scripts in it are open to administrators and the system alone",
+        "C:\\ProgramData\\flatnet is open to S-1-1-0",
+        "not tried",
+        "unheard_of",
+    ):
+        assert f">{words}<" in html
+
+
 def test_every_recorded_step_has_a_title() -> None:
-    for step in (*runs.drill_steps(), *runs.backup().steps, runs.beside()):
+    for step in (*runs.drill_steps(), *runs.backup().steps, runs.beside(), runs.accepted()):
         title = labels.step_title(step)
         assert step.module not in title.en
         assert title.ja != title.en
 
 
 def test_every_recorded_number_has_a_label() -> None:
-    names = {name for step in (*runs.drill_steps(), *runs.backup().steps, runs.beside()) for name in step.numbers}
+    names = {
+        name
+        for step in (*runs.drill_steps(), *runs.backup().steps, runs.beside(), runs.accepted())
+        for name in step.numbers
+    }
     counted = {f"routes_{outcome}" for outcome in OUTCOMES}
 
     assert names | counted | {"lines", "seconds"} <= set(labels.NUMBERS)
