@@ -15,6 +15,10 @@ description:
   - Makes the task C(flatnet-gateway), which starts the gateway at boot and again within a minute when it has ended, and takes over
     one that somebody has started by hand; the task C(flatnet-transaction), which carries out what M(flatnet.ops.gateway) asks
     for; the scripts that they run; and the folders that these need.
+  - With O(distribution), makes the task C(flatnet-wsl) as well, which starts that distribution of WSL2 at boot, again within a
+    minute when it has ended, and keeps it from ending for want of work; and waits until it is up. The account has to own it.
+  - Expects the gateway's program and its configuration where O(program) and O(configuration) say, and fails by name, changing
+    nothing, where they are not, or where a file is in the place of a folder.
   - O(state_directory) is left to administrators and the system alone, because what lies there is run with the highest privileges.
   - As the task C(flatnet-gateway) begins to work at once, a gateway that was stopped is started within a minute.
   - A task that exists is left as it is, enabled or disabled, unless this version of the collection defines it differently.
@@ -30,18 +34,25 @@ options:
         distribution, because distributions belong to accounts.
     type: str
     required: true
+  distribution:
+    description:
+      - The distribution of WSL2 that the host starts at boot and keeps, by its name. Where empty, there is no task that does, and
+        one that an earlier run has made is removed.
+    type: str
+    default: ""
 attributes:
   check_mode:
     description: Says what would be made.
     support: full
   diff_mode:
-    description: What is made is named in RV(made).
-    support: none
+    description: Shows every script and every task that differs, and names the folders.
+    support: full
   idempotent:
     description: Makes only what is not there as it should be.
     support: full
 seealso:
   - module: flatnet.ops.gateway
+  - module: flatnet.ops.gateway_firewall
 """
 
 EXAMPLES = r"""

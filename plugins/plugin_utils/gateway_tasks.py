@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import SCRIPTS
 
-GATEWAY_TASK, TRANSACTION_TASK = "flatnet-gateway", "flatnet-transaction"
+GATEWAY_TASK, TRANSACTION_TASK, WSL_TASK = "flatnet-gateway", "flatnet-transaction", "flatnet-wsl"
 # Where this collection keeps its own files on a host, if the site does not say otherwise.
 STATE_DIRECTORY = r"C:\ProgramData\flatnet"
 POWERSHELL = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe"
@@ -98,16 +98,35 @@ class Installation:
         """The script that keeps the gateway."""
         return f"{self.state_directory}\\keep_gateway.ps1"
 
+    @property
+    def distribution_keeper(self) -> str:
+        """The script that keeps the distribution of WSL2."""
+        return f"{self.state_directory}\\keep_wsl.ps1"
+
+    @property
+    def distribution_log(self) -> str:
+        """What came of the last attempt to keep that; open for as long as it is kept."""
+        return f"{self.state_directory}\\wsl.log"
+
+    def required(self) -> list[str]:
+        """The files that a gateway has before anything of ours is there."""
+        return [self.program, f"{self.prefix}\\{self.configuration}"]
+
     def folders(self) -> list[str]:
         """The folders that have to exist, those above first."""
-        return [self.state_directory, self.transactions, f"{self.prefix}\\logs", f"{self.prefix}\\temp"]
+        site = [f"{self.prefix}\\{name}" for name in ("logs", "temp", "html")]
+        return [self.state_directory, self.transactions, *site]
 
-    def files(self) -> dict[str, str]:
+    def files(self, distribution: str = "") -> dict[str, str]:
         """The content of our scripts, by path."""
-        return {f"{self.transactions}\\act.ps1": script("act"), self.keeper: script("keep_gateway")}
+        kept = {self.distribution_keeper: script("keep_wsl")} if distribution else {}
+        return {f"{self.transactions}\\act.ps1": script("act"), self.keeper: script("keep_gateway"), **kept}
 
-    def tasks(self) -> list[Task]:
-        """The tasks that run them."""
+    def tasks(self, distribution: str = "") -> list[Task]:
+        """The tasks that run them.
+
+        :param distribution: the distribution of WSL2 that is to be kept; empty for none
+        """
         kept = f'-Program "{self.program}" -Prefix "{self.prefix}" -Configuration "{self.configuration}"'
         return [
             Task(
@@ -127,7 +146,18 @@ class Installation:
                 "PT1H",
                 f'"{self.transactions}\\act.ps1"',
             ),
+            *([self._distribution_task(distribution)] if distribution else []),
         ]
+
+    def _distribution_task(self, distribution: str) -> Task:
+        return Task(
+            WSL_TASK,
+            "Keeps the WSL2 distribution of flatnet: starts it at boot, and within a minute after it has ended.",
+            (_BOOT, _MINUTE),
+            "IgnoreNew",
+            "PT0S",
+            f'"{self.distribution_keeper}" -Distribution "{distribution}" -Log "{self.distribution_log}"',
+        )
 
 
 def record_of(state_directory: str, run: str) -> str:

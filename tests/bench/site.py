@@ -131,8 +131,8 @@ class Site:
         }
         again = self.ours("backup")
         by_hand["again by hand"] = self.by_hand("plain", f"{HAND}/again", f"{HAND}/plain")
-        verified = self.ours("verify", cold=True)
-        by_hand["verify by hand"] = self.by_hand("verify", self.newest(), cold=True)
+        verified = self.ours("verify")
+        by_hand["verify by hand"] = self.by_hand("verify", self.newest())
         return {
             "first": first.work,
             "again": again.work,
@@ -144,8 +144,8 @@ class Site:
 
     def restored(self) -> tuple[float, float]:
         """The seconds of a restore, and of the same by hand; only once, as it frees what the volume had."""
-        by_hand = self.by_hand("restore", self.newest(), SOURCE, RESTORED, cold=True)
-        restored = self.ours("restore", cold=True, flatnet_restore_sources=[SOURCE])
+        by_hand = self.by_hand("restore", self.newest(), SOURCE, RESTORED)
+        restored = self.ours("restore", flatnet_restore_sources=[SOURCE])
         return restored.first("tree_restore"), by_hand
 
     def space(self) -> tuple[float, float]:
@@ -170,23 +170,21 @@ class Site:
         """Where the newest set lies."""
         return f"{SETS}/" + [name for name in self.host.output("ls", SETS).split() if name.endswith("Z")][-1]
 
-    def settle(self, cold: bool) -> None:
-        """Let the disks come to rest; cold, nothing of what they hold stays in memory."""
-        self.host.run(["sync"])
-        if cold:
-            self.host.run(["sh", "-c", "echo 3 > /proc/sys/vm/drop_caches"])
+    def settle(self) -> None:
+        """Let the disks come to rest, with nothing of what they hold in memory, as after a day: who goes first warms nothing."""
+        self.host.run(["sh", "-c", "sync && echo 3 > /proc/sys/vm/drop_caches"])
 
-    def ours(self, playbook: str, cold: bool = False, **variables: object) -> Ours:
+    def ours(self, playbook: str, **variables: object) -> Ours:
         """One run of a playbook, read from its report."""
-        self.settle(cold)
+        self.settle()
         play(self.host.lab, playbook, self.reports_to, **variables)
         report = json.loads(reports(self.reports_to, playbook)[-1].with_name("report.json").read_text("utf-8"))
         (host,) = report["hosts"]
         return Ours(host["steps"], report["seconds"])
 
-    def by_hand(self, *arguments: str, cold: bool = False) -> float:
+    def by_hand(self, *arguments: str) -> float:
         """The same by hand, in seconds."""
-        self.settle(cold)
+        self.settle()
         done = self.host.run(["bash", "-s", "--", *arguments], input=BY_HAND.read_bytes())
         began, ended = map(float, done.stdout.split())
         return ended - began

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every code block of the pages on daily operations and maintenance does what its page says, in order, on one lab with a gateway."""
+"""Every code block of the pages on a site with a gateway does what its page says, in order, on one lab with a gateway."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.docs, pytest.mark.gateway]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
-    ROOT / "docs" / "operations" / f"{name}.md" for name in ("daily-operations", "maintenance", "windows-acceptance")
+    ROOT / "docs" / "operations" / f"{name}.md"
+    for name in ("daily-operations", "maintenance", "windows-acceptance", "windows-setup")
 ]
 SSH_CONFIG = """
 Host wsl1.example.net

@@ -49,7 +49,7 @@ LOOK = (
     "report",
 )
 # On a gateway; its tasks come first.
-GATEWAY = ("gateway_tasks", "gateway", "gateway_config", "gateway_info")
+GATEWAY = ("gateway_tasks", "gateway", "gateway_config", "gateway_info", "gateway_firewall")
 # Only a real Windows host can pass; tests/gateway/test_acceptance.py runs it where it has to fail.
 NOT_HERE = ("gateway_acceptance",)
 

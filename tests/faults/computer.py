@@ -86,6 +86,8 @@ class Computer:
         shutil.rmtree(self.openresty / "conf-trees", ignore_errors=True)
         same = self.files == "the old configuration lies there"
         if not same:
+            for path in (path for path in self.live.iterdir() if path.name != "flatnet"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
             shutil.copytree(self._kept, self.live, dirs_exist_ok=True)
         if not same or len(self.windows.processes(NGINX)) != 2 or not self._proved:
             self.gateway.end("nginx.exe")

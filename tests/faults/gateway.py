@@ -20,7 +20,7 @@ from tests.faults.computer import CONFIGURATION, NEW, OLD, Computer, Look
 from tests.faults.site import FAILED, verdict
 from tests.lab.machine import wait_until
 from tests.lab.play import Ended
-from tests.lab.windows.below import unchangeable
+from tests.lab.windows.below import ask_http, unchangeable
 from tests.lab.windows.certificates import Authority
 
 FAULTS = Faults()
@@ -38,6 +38,12 @@ $file = [IO.File]::Open('C:\\openresty\\conf\\nginx.conf', 'Open', 'Read', 'None
 while ([IO.File]::Exists('C:\\held')) { [Threading.Thread]::Sleep(50) }
 $file.Dispose()
 """
+INCLUDED = '\t# 追加の場所\r\n\tlocation = /included {\r\n\t\treturn 200 "included";\r\n\t}\r\n'.encode()
+LUA = """# 認証。実行できるのは OpenResty だけ\r
+access_by_lua_block {\r
+\tif ngx.var.arg_token ~= "秘密" then ngx.exit(403) end  -- } \r
+}\r
+""".encode()
 
 
 def refused(computer: Computer, ended: Ended, *words: str) -> Found:
@@ -110,6 +116,29 @@ EDITED: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 }
 for name, (what, old, new, words) in EDITED.items():
     FAULTS.append(Fault(f"gateway-{name}", f"{what}; a rollout", partial(edited, old=old, new=new, words=words)))
+
+
+@FAULTS.of(
+    "gateway-windows-text",
+    "line ends of Windows, tabs, Japanese comments, an include, and Lua blocks that this nginx cannot run; a rollout",
+)
+def windows_text(computer: Computer) -> Found:
+    live = computer.live / CONFIGURATION
+    live.write_bytes(live.read_bytes().replace(b"\n", b"\r\n"))
+    computer.edit("server {\n", "# ゲートウェイ\nserver {\n\tinclude\tconf.d/included.inc;\n")
+    expected = {
+        CONFIGURATION: (computer.conf / CONFIGURATION).read_bytes().replace(b"\n", b"\r\n"),
+        "conf.d/included.inc": INCLUDED,
+        "lua/access.conf": LUA,
+    }
+    for name in ("conf.d/included.inc", "lua/access.conf"):
+        (computer.conf / name).parent.mkdir(exist_ok=True)
+        (computer.conf / name).write_bytes(expected[name])
+    found = went_well(computer, computer.roll_out(), AS_ROLLED_OUT)
+    carried = all((computer.live / name).read_bytes() == content for name, content in expected.items())
+    answered = ask_http("127.0.0.1", computer.gateway.port("http"), "/included", "localhost") == (200, "included")
+    state = f"every byte is {'' if carried else 'not '}as it was handed over; {found.state}"
+    return Found(found.exit, found.message, state, found.holds and carried and answered)
 
 
 @FAULTS.of("gateway-workers-die", "the workers of the new configuration are killed while it is proved; a rollout")

@@ -240,20 +240,12 @@ function Get-Transaction([string]$Directory) {
     }
 }
 
-# What a program says of its version goes to its error output.
+# What 'nginx -v' prints lies in the program in one piece, which need not be started for it.
 function Get-Version([string]$Path) {
     if (-not [System.IO.File]::Exists($Path)) { return }
-    $start = New-Object System.Diagnostics.ProcessStartInfo $Path, '-v'
-    $start.UseShellExecute = $false
-    $start.CreateNoWindow = $true
-    $start.RedirectStandardError = $true
-    $process = [System.Diagnostics.Process]::Start($start)
-    try {
-        $process.StandardError.ReadToEnd().Trim()
-        $process.WaitForExit()
-    } finally {
-        $process.Dispose()
-    }
+    $text = $Bytewise.GetString((Read-Bytes $Path ([int]::MaxValue)))
+    $at = $text.IndexOf('nginx version: ', [System.StringComparison]::Ordinal)
+    if ($at -ge 0) { $text.Substring($at, [Math]::Min(100, $text.Length - $at)).Split([char[]]"`r`n`0")[0] }
 }
 
 # The holder before the journals: a transaction that ends between the two looks is seen to have ended.

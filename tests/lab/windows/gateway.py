@@ -33,8 +33,22 @@ SHARED_SITE = HERE.parent / "site" / "mnt" / "c" / "openresty"
 SITE_ADDRESS = "172.28.112.10"
 PASSWORD = "Gateway-2026"
 DISTRIBUTION = "Debian"
-# Where WSL keeps the address of its virtual machine.
+# Where WSL keeps the address of its virtual machine, and the distributions of the account.
 LXSS = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Lxss"
+# As the sources of WSL have it: bit 3 of Flags is WSL 2, and Version that of the file system.
+ATTACHED = r"""Windows Registry Editor Version 5.00
+
+[HKEY_CURRENT_USER\Software\Microsoft\Windows\CurrentVersion\Lxss]
+"DefaultDistribution"="{{12345678-9abc-4def-8123-456789abcdef}}"
+"NatIpAddress"="{address}"
+
+[HKEY_CURRENT_USER\Software\Microsoft\Windows\CurrentVersion\Lxss\{{12345678-9abc-4def-8123-456789abcdef}}]
+"DistributionName"="{name}"
+"State"=dword:00000001
+"Version"=dword:00000002
+"DefaultUid"=dword:00000000
+"Flags"=dword:0000000f
+"""
 PORTS = {"winrm": 5986, "http": 80}
 POWERSHELL = r"C:\windows\System32\WindowsPowerShell\v1.0\powershell.exe"
 # The build of nginx.exe looks for nginx.conf beside itself.
@@ -142,7 +156,10 @@ class Gateway:
         shutil.copy(self.lab.key, folder / "key")
         (folder / "distributions.json").write_text(json.dumps({DISTRIBUTION: address}))
         (folder / "known_hosts").write_text(f"{DISTRIBUTION} {self.lab.host_key}\n")
-        self.run(["reg.exe", "add", LXSS, "/v", "NatIpAddress", "/d", address, "/f"])
+        registry = self.drive / "windows" / "temp" / "lxss.reg"
+        registry.write_text(ATTACHED.format(name=DISTRIBUTION, address=address), "utf-16", newline="\r\n")
+        self.run(["reg.exe", "import", r"C:\windows\temp\lxss.reg"])
+        registry.unlink()
         for path in sorted((self.drive / "openresty" / "conf").rglob("*.conf")):
             path.write_bytes(path.read_bytes().replace(SITE_ADDRESS.encode(), address.encode()))
 

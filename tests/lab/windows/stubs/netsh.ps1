@@ -5,7 +5,8 @@
 # Stands for netsh.exe: `interface portproxy` and `advfirewall firewall`, which keep what they are told where Windows keeps it.
 # Documented, or seen in public reports of the real one: where port proxies and firewall rules lie in the registry, and how their values
 # are written; `Ok.`; "No rules match the specified criteria." on standard output with exit code 1.
-# Assumed: the wording and the code of every other refusal; that `add` of a proxy that exists replaces it.
+# Assumed: the wording and the code of every other refusal; that `add` of a proxy that exists replaces it; that each address of a list
+# has a field of its own, as its documentation says of rules in group policies.
 # Not here: any forwarding or filtering (nothing under Wine listens for it), IPv6 proxies, other contexts, other languages.
 . "$PSScriptRoot\lab.ps1"
 
@@ -96,7 +97,10 @@ function Get-Rule {
     $all = Get-Value $Rules
     foreach ($value in $all.Keys) {
         $fields = @{}
-        foreach ($field in $all[$value] -split '\|' | Where-Object { $_ -match '=' }) { $fields[($field -split '=', 2)[0]] = ($field -split '=', 2)[1] }
+        foreach ($field in $all[$value] -split '\|' | Where-Object { $_ -match '=' }) {
+            $key, $text = $field -split '=', 2
+            $fields[$key] = (@($fields[$key], $text) | Where-Object { $_ }) -join ','
+        }
         if ($Name -eq 'all' -or $fields['Name'] -eq $Name) { $found[$value] = $fields }
     }
     return $found
@@ -140,7 +144,7 @@ function Invoke-Firewall {
         $fields += 'Dir=' + $(if ($pairs['dir'] -eq 'out') { 'Out' } else { 'In' })
         $fields += "Protocol=$($Protocols[$protocol])"
         if ($pairs.ContainsKey('localport')) { $fields += "LPort=$($pairs['localport'])" }
-        if ($pairs.ContainsKey('remoteip')) { $fields += "RA4=$($pairs['remoteip'])" }
+        if ($pairs.ContainsKey('remoteip') -and $pairs['remoteip'] -ne 'any') { $fields += $pairs['remoteip'] -split ',' | ForEach-Object { "RA4=$_" } }
         if ($pairs.ContainsKey('program')) { $fields += "App=$($pairs['program'])" }
         $fields += "Name=$($pairs['name'])"
         if ($pairs.ContainsKey('description')) { $fields += "Desc=$($pairs['description'])" }

@@ -25,7 +25,7 @@ def said(task: Task, *path: str) -> str:
 
 @pytest.fixture(name="tasks")
 def _tasks() -> dict[str, Task]:
-    return {task.name: task for task in INSTALLATION.tasks()}
+    return {task.name: task for task in INSTALLATION.tasks("Debian")}
 
 
 def test_the_gateway_is_kept_for_ever_and_by_one_instance(tasks: dict[str, Task]) -> None:
@@ -68,5 +68,21 @@ def test_a_definition_says_which_it_is(tasks: dict[str, Task]) -> None:
 
 
 def test_the_scripts_that_tasks_run_are_installed() -> None:
-    assert sorted(INSTALLATION.files()) == [r"C:\flatnet\keep_gateway.ps1", r"C:\flatnet\transactions\act.ps1"]
-    assert {path.rpartition("\\")[0] for path in INSTALLATION.files()} <= set(INSTALLATION.folders())
+    ours = [r"C:\flatnet\keep_gateway.ps1", r"C:\flatnet\transactions\act.ps1"]
+
+    assert sorted(INSTALLATION.files()) == ours
+    assert sorted(INSTALLATION.files("Debian")) == sorted([*ours, r"C:\flatnet\keep_wsl.ps1"])
+    assert {path.rpartition("\\")[0] for path in INSTALLATION.files("Debian")} <= set(INSTALLATION.folders())
+
+
+def test_a_distribution_is_started_at_boot_and_kept_for_ever(tasks: dict[str, Task]) -> None:
+    task = tasks["flatnet-wsl"]
+
+    assert "flatnet-wsl" not in {each.name for each in INSTALLATION.tasks()}
+    assert said(task, "Settings", "MultipleInstancesPolicy") == "IgnoreNew"
+    assert said(task, "Settings", "ExecutionTimeLimit") == "PT0S"
+    assert said(task, "Triggers", "TimeTrigger", "Repetition", "Interval") == "PT1M"
+    assert said(task, "Triggers", "BootTrigger", "Enabled") == "true"
+    assert said(task, "Actions", "Exec", "Arguments").endswith(
+        r'-File "C:\flatnet\keep_wsl.ps1" -Distribution "Debian" -Log "C:\flatnet\wsl.log"'
+    )
