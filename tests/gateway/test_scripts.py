@@ -48,6 +48,7 @@ def every_action(here: Path) -> list[dict[str, Any]]:
         # It finds that this is no real Windows, and does everything all the same.
         {"flatnet.ops.gateway_acceptance": {"account": USER, "path": str(here / "result.json"), "reboot": True}},
         {"flatnet.ops.gateway_info": {}},
+        {"flatnet.ops.gateway_logs_info": {}},
     ]
 
 
@@ -98,4 +99,4 @@ def test_what_the_scheduler_runs_has_run(played: Played) -> None:
 def test_what_was_done_is_recorded(played: Played) -> None:
     record = played.gateway.drive / "ProgramData" / "flatnet" / "runs" / f"{RUN}.jsonl"
 
-    assert len(record.read_text("ascii").splitlines()) == 5
+    assert len(record.read_text("ascii").splitlines()) == 6
