@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, ClassVar
 
 from ansible import __version__ as ansible_version
+from ansible_collections.flatnet.ops.plugins.action.gateway_tasks import look_at_wsl
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.module_utils.version import VERSION
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_firewall, gateway_transaction
@@ -45,7 +46,6 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import 
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, Gateway
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import WSL_TASK
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_wsl import Wsl, wsl_of
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.directory import dump, write
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import WindowsError, WindowsUnreachable
 
@@ -75,7 +75,7 @@ class ActionModule(GatewayAction):
         gateway = site.look(name_owners=True)
         reload = self._reload(site, gateway)
         look = self._look(site, gateway, account, distribution)
-        wsl = self._look_at_wsl(site, account) if distribution else None
+        wsl = look_at_wsl(site, account) if distribution else None
         down = [Tried(None, CHECK_MODE if self._task.check_mode else NOT_ASKED)] * 4
         if options["reboot"] and not self._task.check_mode:
             rolled_out = self._rollout(site, gateway)
@@ -173,16 +173,6 @@ class ActionModule(GatewayAction):
             return Tried(False, str(error))
         return Tried(True, done.message, done.evidence)
 
-    def _look_at_wsl(self, site: Site, account: str, wait_seconds: int = 0) -> Wsl:
-        answer = site.windows.run(
-            "wsl_look",
-            Account=account,
-            Task=WSL_TASK,
-            Log=site.installation.distribution_log,
-            WaitSeconds=wait_seconds,
-        )
-        return wsl_of(account, answer)
-
     def _boot(self, site: Site, before: Look, account: str, distribution: str) -> tuple[Tried, Tried]:
         """Restart Windows; what becomes of the gateway, and of WSL2."""
         if not comes_back(site.look()):
@@ -204,9 +194,9 @@ class ActionModule(GatewayAction):
         kept = Tried(None, NOT_ASKED)
         try:
             if distribution:
-                wsl = self._look_at_wsl(site, account)
+                wsl = look_at_wsl(site, account)
                 if wsl.enabled:
-                    wsl = self._look_at_wsl(site, account, START_SECONDS)
+                    wsl = look_at_wsl(site, account, START_SECONDS, wsl.log)
                 kept = booted(
                     before,
                     after,
