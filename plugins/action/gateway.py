@@ -29,22 +29,24 @@ class ActionModule(GatewayAction):
 
     def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Look, and where the gateway is not as it should be, have the host make it so."""
-        gateway = site.look()
+        gateway, settled = site.settled(check=self._task.check_mode)
         state = options["state"]
         if as_wanted(gateway, state):
             status = "warning" if gateway.findings else "good"
-            return Outcome(False, gateway.sentence, status=status, values=UNCHANGED)
+            return Outcome(bool(settled), settled + gateway.sentence, status=status, values=UNCHANGED)
         plan = plan_for(site, gateway, state, [Probe(**probe) for probe in options["probes"]])
         if self._task.check_mode:
-            return Outcome(True, f"the gateway would be {state}", values=UNCHANGED)
-        return site.changed_by(plan)
+            return Outcome(True, f"{settled}the gateway would be {state}", values=UNCHANGED)
+        return site.changed_by(plan, settled)
 
 
 def as_wanted(gateway: Gateway, state: str) -> bool:
     """Nothing has to be done."""
     enabled = gateway.kept
     if state == "started":
-        broken = {"second_master", "orphan_workers", "not_listening"} & {finding.name for finding in gateway.findings}
+        broken = {"second_master", "orphan_workers", "no_worker", "not_listening"} & {
+            finding.name for finding in gateway.findings
+        }
         return gateway.state == RUNNING and enabled and not broken
     return state == "stopped" and not enabled and not gateway.masters and not gateway.workers
 

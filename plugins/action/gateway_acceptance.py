@@ -138,6 +138,7 @@ class ActionModule(GatewayAction):
                 "stage",
                 Prefix=site.installation.prefix,
                 Staged=gateway_transaction.staged_tree(site.gateway, transaction),
+                Transactions=site.installation.transactions,
                 Contents={},
                 Removed=[],
                 Identity="",

@@ -40,7 +40,7 @@ class ActionModule(GatewayAction):
 
     def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Compare, and where something differs, have the host try it, swap it in, and prove it."""
-        gateway = site.look()
+        gateway, settled = site.settled(check=self._task.check_mode)
         try:
             wanted = change(self._tree(Path(options["src"])), gateway.configuration, options["purge"])
         except TreeRefused as error:
@@ -52,7 +52,12 @@ class ActionModule(GatewayAction):
             outcome = self._rolled_out(site, gateway, wanted, probes)
         else:
             outcome = self._in_effect(site, gateway, wanted, probes)
-        return replace(outcome, values={**outcome.values, **files})
+        return replace(
+            outcome,
+            changed=outcome.changed or bool(settled),
+            message=settled + outcome.message,
+            values={**outcome.values, **files},
+        )
 
     def _rolled_out(self, site: Site, gateway: Gateway, wanted: Change, probes: list[Probe]) -> Outcome:
         transaction = gateway_transaction.new_id("rollout")
@@ -79,6 +84,7 @@ class ActionModule(GatewayAction):
             "stage",
             Prefix=site.installation.prefix,
             Staged=gateway_transaction.staged_tree(site.gateway, transaction),
+            Transactions=site.installation.transactions,
             Contents={path: base64.b64encode(content).decode() for path, content in wanted.contents.items()},
             Removed=list(wanted.removed),
             Identity=gateway_transaction.identity(wanted.generation).text if only_tried else "",

@@ -33,9 +33,11 @@ class ActionModule(GatewayAction):
         return Outcome(
             False,
             gateway.sentence + (PENDING if pending else ""),
-            status="warning" if gateway.findings or pending else "good",
+            status="warning" if gateway.findings or pending or gateway.under_way else "good",
             numbers={"masters": len(gateway.masters), "workers": len(gateway.workers)},
-            evidence={name: values[name] for name in ("identity", "program", "tasks", "generation", "errors")},
+            evidence={
+                name: values[name] for name in ("identity", "program", "tasks", "generation", "errors", "transactions")
+            },
             values=values,
         )
 
@@ -54,5 +56,8 @@ def shown(gateway: Gateway) -> dict[str, Any]:
         "generation": gateway.digest,
         "errors": list(gateway.errors),
         "tasks": {task.name: {"enabled": task.enabled, "command": task.command} for task in gateway.tasks},
+        "transactions": [
+            {"id": each.id, "state": each.verdict, "message": each.sentence} for each in gateway.transactions
+        ],
         "findings": [vars(finding) for finding in gateway.findings],
     }

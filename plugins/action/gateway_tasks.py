@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_rotation import Rotation
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import WSL_TASK
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_wsl import Wsl, not_kept, wsl_of
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import WindowsError
@@ -29,6 +30,9 @@ class ActionModule(GatewayAction):
     step: ClassVar[str] = "tasks"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "account": {"type": "str", "required": True},
+        "logs": {"type": "list", "elements": "str", "default": [r"logs\error.log", r"logs\access.log"]},
+        "log_keep_days": {"type": "int", "default": 30},
+        "log_megabytes": {"type": "int", "default": 100},
         "distribution": {"type": "str", "default": ""},
     }
 
@@ -42,8 +46,10 @@ class ActionModule(GatewayAction):
             if refusal:
                 raise WindowsError(refusal)
         wanted = site.installation
-        files = wanted.files(distribution)
-        tasks = {task.name: task.definition(account) for task in wanted.tasks(distribution)}
+        rotation = Rotation(options["logs"], options["log_keep_days"], options["log_megabytes"])
+        rotation.refuse_nonsense()
+        files = {**wanted.files(distribution), **rotation.files(wanted)}
+        tasks = {task.name: task.definition(account) for task in (*wanted.tasks(distribution), rotation.task(wanted))}
         answer = site.windows.run(
             "install",
             Folders=wanted.folders(),

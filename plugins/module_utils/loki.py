@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ansible_collections.flatnet.ops.plugins.module_utils.errors import ServerError
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import ServerError, UsageError
 from ansible_collections.flatnet.ops.plugins.module_utils.prometheus import one_number
 from ansible_collections.flatnet.ops.plugins.module_utils.transport import Answer, Transport
 from ansible_collections.flatnet.ops.plugins.module_utils.tsdb import milliseconds
@@ -37,6 +38,15 @@ class Config:
     def flushed_until(self, now: float) -> float:
         """Up to when a query finds flushed lines only, in seconds since the epoch; 0 where it always asks for all."""
         return now - self.ingesters_asked_seconds if self.ingesters_asked_seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a log; ``time`` in seconds since the epoch."""
+
+    time: float
+    labels: Mapping[str, str]
+    text: str
 
 
 class Loki:
@@ -79,13 +89,39 @@ class Loki:
         :param at: seconds since the epoch
         :return: the value as the server writes it; ``no data`` where there is none
         """
-        answer = self._get("/loki/api/v1/query", {"query": question, "time": nanoseconds(at)})
+        answer = self._ask("/loki/api/v1/query", question, {"time": nanoseconds(at)})
+        return one_number(self.url, question, answer.member("data"))
+
+    def lines(self, question: str, begin: float, end: float, limit: int) -> list[Line]:
+        """The last lines between two instants, the oldest first.
+
+        :param question: LogQL that yields lines
+        :param limit: how many of them, at most
+        :raises UsageError: it yields numbers
+        """
+        asked = {"start": nanoseconds(begin), "end": nanoseconds(end), "limit": str(limit), "direction": "backward"}
+        data = self._ask("/loki/api/v1/query_range", question, asked).member("data")
+        if data["resultType"] != "streams":
+            raise UsageError(
+                f"the query '{question}' was expected to give {self.url} lines, and gave a {data['resultType']}: ask for lines,"
+                ' as in {job=~".+"}'
+            )
+        # Of one instant they stay in the order in which they came.
+        found = [
+            (int(instant), Line(int(instant) / 1e9, stream["stream"], text))
+            for stream in data["result"]
+            for instant, text in reversed(stream["values"])
+        ]
+        return [line for _instant, line in sorted(found, key=lambda one: one[0])]
+
+    def _ask(self, path: str, question: str, params: dict[str, str]) -> Answer:
+        answer = self._get(path, {"query": question, **params})
         if answer.status == 400:
             raise ServerError(
                 f"the query '{question}' was expected to be one that {self.url} understands, and it says"
                 f" '{answer.words}': mend the query"
             )
-        return one_number(self.url, question, answer.expect(200).member("data"))
+        return answer.expect(200)
 
     def _get(self, path: str, params: dict[str, str] | None = None) -> Answer:
         return self._transport.request("GET", self.url + path, params)

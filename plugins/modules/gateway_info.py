@@ -117,11 +117,23 @@ tasks:
   returned: success
   type: dict
   sample: {flatnet-gateway: {enabled: true, command: 'C:\openresty\nginx.exe'}}
+transactions:
+  description:
+    - What our modules have asked of the host and is not at its end yet, and the last of it that is, each with C(id), C(state) and
+      C(message), the youngest first. The states are C(running), C(take_up) where it was cut, C(done), C(undone), C(stranded) and
+      C(stranger).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: 20261129T001122Z-reload-3f9a01bc
+      state: done
+      message: 'the reload 20261129T001122Z-reload-3f9a01bc is done: the gateway runs with master 3988'
 findings:
   description:
     - What is not as it should be, each with C(name) and C(message). The names are C(not_installed), C(orphan_workers),
-      C(second_master), C(foreign_program), C(not_listening), C(no_identity), C(stale_pid_file), C(task_missing),
-      C(task_disabled).
+      C(second_master), C(foreign_program), C(no_worker), C(not_listening), C(no_identity), C(stale_pid_file), C(task_missing),
+      C(task_disabled), C(transaction_cut), C(transaction_stranded), C(transaction_unknown).
   returned: success
   type: list
   elements: dict

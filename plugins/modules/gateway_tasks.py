@@ -14,7 +14,7 @@ version_added: 1.0.0
 description:
   - Makes the task C(flatnet-gateway), which starts the gateway at boot and again within a minute when it has ended, and takes over
     one that somebody has started by hand; the task C(flatnet-transaction), which carries out what M(flatnet.ops.gateway) asks
-    for; the scripts that they run; and the folders that these need.
+    for; the task C(flatnet-log-rotation), which rotates O(logs); the scripts that they run; and the folders that these need.
   - With O(distribution), makes the task C(flatnet-wsl) as well, which starts that distribution of WSL2 at boot, again within a
     minute when it has ended, and keeps it from ending for want of work; and waits until it is up. The account has to own it.
   - Expects the gateway's program and its configuration where O(program) and O(configuration) say, and fails by name, changing
@@ -34,6 +34,26 @@ options:
         distribution, because distributions belong to accounts.
     type: str
     required: true
+  logs:
+    description:
+      - The logs that are rotated, below O(prefix) unless they begin with a drive. The first run of the task on a day, and any run that
+        finds one too large, renames it to its name with the time in UTC after it, and has nginx open a new one; no line is lost. One that
+        nothing writes to is left alone, and so are all where the list is empty.
+    type: list
+    elements: str
+    default:
+      - logs\error.log
+      - logs\access.log
+  log_keep_days:
+    description:
+      - After how many days what was put aside of a log is deleted.
+    type: int
+    default: 30
+  log_megabytes:
+    description:
+      - From which size in MiB on a log is rotated before the day is over. The task looks every hour.
+    type: int
+    default: 100
   distribution:
     description:
       - The distribution of WSL2 that the host starts at boot and keeps, by its name. Where empty, there is no task that does, and

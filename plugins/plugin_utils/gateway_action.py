@@ -104,6 +104,20 @@ class Site:
             port=self.port,
         )
 
+    def settled(self, *, check: bool) -> tuple[Gateway, str]:
+        """What is known of the gateway, after a transaction that was cut has been taken up or undone; and in words what came of that.
+
+        :param check: leave it as it is, and say what would be done
+        :raises WindowsError: it could not be settled
+        """
+        gateway = self.look()
+        if gateway.cut is None:
+            return gateway, ""
+        if check:
+            return gateway, f"the transaction {gateway.cut.id}, which was cut, would be taken up or undone first; "
+        settled = Transactions(self.windows, self.installation).take_up(gateway.cut.id)
+        return self.look(), f"first, {settled.sentence}; "
+
     def changed_by(self, plan: Plan, about: str = "") -> Outcome:
         """Have the host carry out a plan, and say what came of it.
 

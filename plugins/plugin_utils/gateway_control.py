@@ -15,13 +15,21 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
     Installation,
     script,
 )
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import WAITING, Plan, State, judge
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import (
+    UNDO_SECONDS,
+    WAITING,
+    Plan,
+    State,
+    judge,
+)
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import Windows, WindowsError, WindowsUnreachable
 
 # How long one call waits on the host for the end of a transaction, in seconds; WinRM itself gives up much later.
 CALL_SECONDS = 15
 # After how many seconds a host that could not be reached is asked again.
 ASK_AGAIN = 3
+# How long a transaction that was cut is waited for, whose plan nobody here knows.
+TAKE_UP_SECONDS = 120 + UNDO_SECONDS
 
 
 class NotCarriedOut(WindowsError):
@@ -51,7 +59,7 @@ class Transactions:
         began = self._clock()
         deadline = began + plan.patience
         try:
-            answer = self._transact(plan, plan.dump().decode("ascii"))
+            answer = self._transact(plan.id, plan.dump().decode("ascii"))
         except WindowsUnreachable:
             # It may have come to the host before the connection was cut: whoever looks finds out.
             answer = self._follow(plan, deadline)
@@ -70,7 +78,7 @@ class Transactions:
         """Look at a plan that was deposited, as soon as the host can be reached."""
         while True:
             try:
-                return self._transact(plan, "")
+                return self._transact(plan.id)
             except WindowsUnreachable as error:
                 if self._clock() >= deadline:
                     raise NotCarriedOut(
@@ -79,14 +87,31 @@ class Transactions:
                     ) from error
                 self._wait(ASK_AGAIN)
 
-    def _transact(self, plan: Plan, text: str) -> Mapping[str, Any]:
+    def take_up(self, id: str) -> State:
+        """Have a transaction that was cut taken up or undone, and follow it to its end.
+
+        :raises NotCarriedOut: it has no end
+        """
+        deadline = self._clock() + TAKE_UP_SECONDS
+        answer = self._transact(id, take_up=True)
+        while not (state := judge(id, answer["journal"].encode(), answer["holder"])).ended:
+            if self._clock() >= deadline:
+                raise NotCarriedOut(
+                    f"{state.sentence}; its end was waited for, {TAKE_UP_SECONDS} s, and did not come: look at"
+                    rf" {self._installation.transactions}\act.log and at the history of the task"
+                )
+            answer = self._transact(id)
+        return state
+
+    def _transact(self, id: str, plan: str = "", *, take_up: bool = False) -> Mapping[str, Any]:
         return self._windows.run(
             "transaction",
             Root=self._installation.transactions,
-            Id=plan.id,
+            Id=id,
             Task=TRANSACTION_TASK,
-            Plan=text,
-            Act=script("act") if text else "",
+            Plan=plan,
+            Act=script("act") if plan else "",
+            TakeUp=take_up,
             Wait=CALL_SECONDS,
         )
 

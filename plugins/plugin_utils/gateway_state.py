@@ -13,13 +13,21 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK, TRANSACTION_TASK
+from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
+    GATEWAY_TASK,
+    ROTATION_TASK,
+    TRANSACTION_TASK,
+)
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import State, judge
 
 # The tasks of the scheduler that we make.
-TASKS = (GATEWAY_TASK, TRANSACTION_TASK)
+TASKS = (GATEWAY_TASK, TRANSACTION_TASK, ROTATION_TASK)
 RUNNING, STOPPED, FOREIGN = "running", "stopped", "foreign"
 _TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 _IDENTITY = re.compile(r"(\d+) (\S+) (\S+)\s*")
+# nginx for Windows cannot start a worker anew after every reload.
+_NO_WORKER = "could not respawn worker"
 _VERSION = re.compile(r"nginx version: \S+?/(\S+)")
 
 
@@ -86,9 +94,24 @@ class Gateway:
     configuration: Mapping[str, LiveFile]
     digest: str
     errors: tuple[str, ...]
+    # Those that have not ended, and the last one that has, the youngest first.
+    transactions: tuple[State, ...]
     # Who listens on the port, by process, as far as Windows was asked and named them.
     owners: Mapping[int, str]
     findings: tuple[Finding, ...]
+
+    @property
+    def cut(self) -> State | None:
+        """The transaction that somebody has to take up or undo before anything else is done."""
+        return self._transaction(gateway_transaction.TAKE_UP)
+
+    @property
+    def under_way(self) -> State | None:
+        """The transaction that the host carries out at this moment."""
+        return self._transaction(gateway_transaction.RUNNING)
+
+    def _transaction(self, *verdicts: str) -> State | None:
+        return next((each for each in self.transactions if each.verdict in verdicts), None)
 
     @property
     def kept(self) -> bool:
@@ -104,7 +127,9 @@ class Gateway:
             STOPPED: f"the gateway is stopped, {who}",
             FOREIGN: f"the gateway is stopped, and another program has its port {self.port}",
         }
-        return "; ".join([runs[self.state], *(finding.message for finding in self.findings)])
+        told = self._transaction(gateway_transaction.RUNNING, gateway_transaction.UNDONE)
+        parts = [runs[self.state], *(finding.message for finding in self.findings), *([told.sentence] if told else [])]
+        return "; ".join(parts)
 
 
 def digest_of(configuration: Mapping[str, str]) -> str:
@@ -127,6 +152,7 @@ def gateway_of(prefix: str, port: int, look: Mapping[str, Any]) -> Gateway:
     }
     said = _VERSION.search(look["version"] or "")
     answered = identity is not None and identity.worker in {each.pid for each in processes}
+    transactions = tuple(judge(each["id"], each["journal"].encode(), look["holder"]) for each in look["transactions"])
     state = RUNNING if masters else FOREIGN if look["listening"] and not processes else STOPPED
     return Gateway(
         prefix=prefix,
@@ -142,8 +168,12 @@ def gateway_of(prefix: str, port: int, look: Mapping[str, Any]) -> Gateway:
         configuration=configuration,
         digest=digest_of({path: file.sha256 for path, file in configuration.items()}),
         errors=tuple(look["errors"]),
+        transactions=transactions,
         owners={owner["pid"]: owner["name"] for owner in look["owners"]},
-        findings=tuple(_findings(prefix, port, look, masters, workers, identity if answered else None)),
+        findings=(
+            *_findings(prefix, port, look, masters, workers, identity if answered else None),
+            *_left(transactions),
+        ),
     )
 
 
@@ -214,7 +244,16 @@ def _findings(
                 f" {' and '.join(named) or 'a program that Windows does not name'} listens there: end it, or give it another port",
             )
         )
-    if masters and not look["listening"]:
+    if masters and not workers:
+        logged = next((f" ('{line}')" for line in reversed(look["errors"]) if _NO_WORKER in line), "")
+        found.append(
+            Finding(
+                "no_worker",
+                f"the master of nginx, {_pids(masters)}, was expected to have a worker, and has none, so that nobody answers, and"
+                f" starts none by itself{logged}: run flatnet.ops.start, which replaces it",
+            )
+        )
+    elif masters and not look["listening"]:
         found.append(
             Finding(
                 "not_listening",
@@ -258,6 +297,27 @@ def _findings(
                 " flatnet.ops.start, which enables it",
             )
         )
+    return found
+
+
+def _left(transactions: Sequence[State]) -> list[Finding]:
+    """What transactions have left for somebody to do."""
+    todo = {
+        gateway_transaction.TAKE_UP: (
+            "transaction_cut",
+            "; the host does so when it boots, and flatnet.ops.start, stop, reload and gateway_config have it done first",
+        ),
+        gateway_transaction.STRANDED: (
+            "transaction_stranded",
+            "; put that right by hand, and run flatnet.ops.start: this is said until a transaction is done",
+        ),
+        gateway_transaction.STRANGER: ("transaction_unknown", ""),
+    }
+    found = []
+    for each in transactions:
+        if each.verdict in todo:
+            name, advice = todo[each.verdict]
+            found.append(Finding(name, each.sentence + advice))
     return found
 
 

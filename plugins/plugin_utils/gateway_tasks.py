@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import SCRIPTS
 
 GATEWAY_TASK, TRANSACTION_TASK, WSL_TASK = "flatnet-gateway", "flatnet-transaction", "flatnet-wsl"
+ROTATION_TASK = "flatnet-log-rotation"
 # Where this collection keeps its own files on a host, if the site does not say otherwise.
 STATE_DIRECTORY = r"C:\ProgramData\flatnet"
 POWERSHELL = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe"

@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 FORMAT = 1
 ACT = Path(__file__).parent / "powershell" / "act.ps1"
@@ -449,49 +448,3 @@ def _gateway(state: Mapping[str, Any] | None) -> str:
     if state["answer"] != "ours":
         return f"{who}, and does not say who it is"
     return f"{who}; worker {state['pid']} of nginx {state['version']} answers with generation {state['generation']}"
-
-
-def task_definition(powershell: str, account: str, root: str = ROOT) -> bytes:
-    """The definition of task ``flatnet-transaction``, as ``schtasks /Create /XML`` reads it.
-
-    Its instances run in parallel, so that a second one is there to refuse a second plan by name. At boot it takes up or undoes what
-    was cut.
-
-    :param powershell: full path of powershell.exe
-    """
-    arguments = f'-NoProfile -NonInteractive -ExecutionPolicy Bypass -File "{root}\\act.ps1"'
-    text = f"""<?xml version="1.0" encoding="UTF-16"?>
-<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
-  <RegistrationInfo>
-    <Description>Carries out the transactions of flatnet.ops, and takes up or undoes those that were cut.</Description>
-  </RegistrationInfo>
-  <Triggers>
-    <BootTrigger>
-      <Enabled>true</Enabled>
-    </BootTrigger>
-  </Triggers>
-  <Principals>
-    <Principal id="Author">
-      <UserId>{escape(account)}</UserId>
-      <LogonType>S4U</LogonType>
-      <RunLevel>HighestAvailable</RunLevel>
-    </Principal>
-  </Principals>
-  <Settings>
-    <MultipleInstancesPolicy>Parallel</MultipleInstancesPolicy>
-    <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
-    <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
-    <AllowStartOnDemand>true</AllowStartOnDemand>
-    <Enabled>true</Enabled>
-    <ExecutionTimeLimit>PT1H</ExecutionTimeLimit>
-    <Priority>5</Priority>
-  </Settings>
-  <Actions Context="Author">
-    <Exec>
-      <Command>{escape(powershell)}</Command>
-      <Arguments>{escape(arguments)}</Arguments>
-    </Exec>
-  </Actions>
-</Task>
-"""
-    return text.replace("\n", "\r\n").encode("utf-16")

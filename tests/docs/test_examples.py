@@ -38,6 +38,7 @@ LOOK = (
     "backup_set_info",
     "backup_probe_info",
     "generation_info",
+    "loki_query_info",
     "network_probe",
     "podman_stack",
     "tree_restore",
@@ -49,7 +50,14 @@ LOOK = (
     "report",
 )
 # On a gateway; its tasks come first.
-GATEWAY = ("gateway_tasks", "gateway", "gateway_config", "gateway_info", "gateway_firewall")
+GATEWAY = (
+    "gateway_tasks",
+    "gateway",
+    "gateway_config",
+    "gateway_info",
+    "gateway_logs_info",
+    "gateway_firewall",
+)
 # Only a real Windows host can pass; tests/gateway/test_acceptance.py runs it where it has to fail.
 NOT_HERE = ("gateway_acceptance",)
 

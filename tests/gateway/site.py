@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction as transaction
@@ -22,7 +22,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction im
 
 from tests.lab import Lab
 from tests.lab.windows.below import WORK, Windows, below
-from tests.lab.windows.gateway import POWERSHELL
+from tests.lab.windows.gateway import POWERSHELL, Gateway
 from tests.lab.windows.image import VERSION
 
 HERE = Path(__file__).parent
@@ -272,6 +272,27 @@ def sites(name: str, count: int) -> Iterator[list[Site]]:
         finally:
             for runner in runners:
                 runner.end()
+
+
+@contextmanager
+def hurried(gateway: Gateway) -> Iterator[None]:
+    """Meanwhile the scheduler's minute is over as soon as the gateway is gone."""
+    done = threading.Event()
+
+    def hurry() -> None:
+        while not done.wait(2):
+            # A computer that is down is nobody to ask.
+            with suppress(OSError):
+                if not gateway.processes("nginx.exe"):
+                    gateway.pass_time(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        hurrying = pool.submit(hurry)
+        try:
+            yield
+        finally:
+            done.set()
+        hurrying.result()
 
 
 def within(seconds: float, met: Callable[[], bool]) -> bool:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ import pytest
 from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance import FAILED, NOT_TRIED
 from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance_checks import CHECKS
 
+from tests.gateway.site import hurried
 from tests.lab import Lab
 from tests.lab.play import Ended, run
 from tests.lab.windows.gateway import Gateway
@@ -73,27 +71,6 @@ def test_check_mode_looks_and_writes_nothing(gateway: Gateway, tmp_path: Path) -
 
     assert (accepted.ended.code, accepted.result) == (2, None)
     assert gateway.lab_request("tasks", {"name": "flatnet-transaction"})[0]["last_run"] == before
-
-
-@contextmanager
-def hurried(gateway: Gateway) -> Iterator[None]:
-    """Meanwhile the scheduler's minute is over as soon as the gateway is gone."""
-    done = threading.Event()
-
-    def hurry() -> None:
-        while not done.wait(2):
-            # A computer that is down is nobody to ask.
-            with suppress(OSError):
-                if not gateway.processes("nginx.exe"):
-                    gateway.pass_time(60)
-
-    with ThreadPoolExecutor(1) as pool:
-        hurrying = pool.submit(hurry)
-        try:
-            yield
-        finally:
-            done.set()
-        hurrying.result()
 
 
 def test_a_lab_cannot_pass_by_itself(gateway: Gateway, tmp_path: Path) -> None:

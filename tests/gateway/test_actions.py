@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from tests.lab.windows.image import USER
 pytestmark = pytest.mark.gateway
 
 INCLUDE = "    include flatnet/identity*.conf;\n"
+TRANSACTIONS = r"C:\ProgramData\flatnet\transactions"
 PROBE = {"path": "/healthz", "pattern": "ok"}
 # The caller's answer as a line of JSON, whatever else Ansible prints.
 SHOW = {"name": "Show", "ansible.builtin.debug": {"msg": "ANSWER {{ answer | to_json }}"}}
@@ -163,7 +165,7 @@ def test_a_configuration_is_tried_shown_rolled_out_and_then_left_alone(running: 
         assert (tried["changed"], tried["added"], tried["replaced"]) == (True, ["conf.d/new.conf"], [])
         assert "server_name gateway1.example;" in tried["diff"][0]["after"]
         assert "conf.d/new.conf" not in running.look()["configuration"]
-        assert not list((running.gateway.drive / "openresty" / "conf-trees").glob("*/new"))
+        assert not list((running.gateway.drive / "openresty" / "conf-trees").glob("*"))
 
         done = running.good("gateway_config", src=str(running.conf), probes=[PROBE])
         found = running.look()
@@ -251,6 +253,84 @@ def test_a_live_configuration_that_somebody_edits_meanwhile_is_not_overwritten(r
     assert (
         "was expected to be as it was when the rollout was planned, and somebody has changed it since" in state.sentence
     )
+
+
+def test_a_transaction_that_was_cut_is_named_and_settled_first(running: Site) -> None:
+    plan = gateway_transaction.reload(gateway_transaction.Gateway(), running.look()["generation"])
+    folder = put(running, plan.id, plan.dump())
+    refused = {"n": 1, "at": "20990101T000000.000Z", "event": "end", "outcome": "refused", "why": "", "gap_ms": None}
+    refusals = [put(running, f"2099010{day}T000000Z-reload-00000000", b"{}") for day in (1, 2)]
+    for each in refusals:
+        (each / "journal").write_text(json.dumps({**refused, "gateway": None}, separators=(",", ":")) + "\n")
+    act = [POWERSHELL, "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", rf"{TRANSACTIONS}\act.ps1"]
+    try:
+        assert running.gateway.run(act, kill_at=(rf"{TRANSACTIONS}\{plan.id}\journal", 3)).ended == "watch"
+
+        found = running.look()
+        assert [each["name"] for each in found["findings"]] == ["transaction_cut"]
+        assert f"the reload {plan.id} was cut at " in found["msg"]
+        tried = running.good("gateway_config", "--check", src=str(running.conf))
+        assert (tried["changed"], running.findings()) == (True, ["transaction_cut"])
+        assert f"the transaction {plan.id}, which was cut, would be taken up or undone first" in tried["msg"]
+
+        settled = running.good("gateway", state="started")
+        assert settled["changed"] is True
+        assert settled["msg"].startswith(f"first, the reload {plan.id} is done after it was cut and taken up again: ")
+        assert running.findings() == []
+        assert running.good("gateway", state="started")["changed"] is False
+    finally:
+        for each in (folder, *refusals):
+            shutil.rmtree(each)
+
+
+def put(site: Site, name: str, plan: bytes) -> Path:
+    """Deposit a plan by hand; its folder."""
+    folder = site.gateway.drive / "ProgramData" / "flatnet" / "transactions" / name
+    folder.mkdir()
+    (folder / "plan.json").write_bytes(plan)
+    return folder
+
+
+def test_a_master_that_cannot_start_its_worker_anew_is_named_and_replaced(running: Site) -> None:
+    running.good("gateway", state="reloaded")
+    (worker,) = running.look()["workers"]
+    ended = running.gateway.powershell(f"[Diagnostics.Process]::GetProcessById({worker}).Kill()")
+    assert ended.code == 0, ended
+    wait_until("The end of its worker", lambda: running.gateway.processes("nginx.exe") == 1, 30)
+
+    found = running.look()
+    assert "no_worker" in [each["name"] for each in found["findings"]]
+    assert "could not respawn worker" in found["msg"]
+
+    running.good("gateway", state="started")
+    after = running.look()
+    assert (after["findings"], len(after["workers"])) == ([], 1)
+    assert after["masters"] != found["masters"]
+
+
+def test_trees_whose_plan_never_came_go_with_the_next_rollout(running: Site) -> None:
+    trees = running.gateway.drive / "openresty" / "conf-trees"
+    names = [f"20261128T00000{number}Z-rollout-00000000" for number in range(4)]
+    forgotten, planned, swapped, young = (trees / name for name in names)
+    of_others = trees / "mine"
+    for tree in (forgotten, planned, swapped, young, of_others):
+        (tree / ("old" if tree is swapped else "new")).mkdir(parents=True)
+        (tree / ("old" if tree is swapped else "new") / "nginx.conf").touch()
+    long_ago = time.time() - 3600
+    for tree in (forgotten, planned, swapped, of_others):
+        os.utime(tree, (long_ago, long_ago))
+    folder = put(running, planned.name, b"{}")
+    try:
+        with changed(running, "conf.d/notes.conf", "server {", "# forgotten\nserver {"):
+            running.good("gateway_config", "--check", src=str(running.conf))
+            assert forgotten.is_dir()
+            running.good("gateway_config", src=str(running.conf))
+        assert not forgotten.exists()
+        assert all(tree.is_dir() for tree in (planned, swapped, young, of_others))
+    finally:
+        for tree in (folder, planned, swapped, young, of_others):
+            shutil.rmtree(tree, ignore_errors=True)
+        running.good("gateway_config", src=str(running.conf))
 
 
 def test_a_tree_without_the_answer_that_proves_it_is_refused(running: Site) -> None:

@@ -17,19 +17,25 @@ from pathlib import Path
 import pytest
 import requests
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction as transaction
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
+    STATE_DIRECTORY,
+    TRANSACTION_TASK,
+    Installation,
+)
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Gateway, Plan, Probe, State
 from winrm.exceptions import WinRMError
 from winrm.protocol import Protocol
 
 from tests.gateway.site import CONFIGURATION, windows, within
 from tests.lab.windows.below import Windows
-from tests.lab.windows.gateway import PASSWORD, POWERSHELL
+from tests.lab.windows.gateway import PASSWORD
 from tests.lab.windows.image import USER
 from tests.lab.windows.powershell import missing
 
 pytestmark = [pytest.mark.gateway, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 GATEWAY = Gateway()
+INSTALLATION = Installation(GATEWAY.prefix, STATE_DIRECTORY, GATEWAY.program, GATEWAY.configuration)
 SCRIPT = transaction.ACT.with_name("transaction.ps1").read_text("utf-8")
 # A page that is there as soon as a test says so.
 FLAG = "/flag.txt"
@@ -169,7 +175,8 @@ def site() -> Iterator[Site]:
         (site.conf / "flatnet").mkdir(parents=True)
         (site.conf / "nginx.conf").write_text(page("first"))
         (site.conf / "flatnet" / "identity.conf").write_text(transaction.identity("g0").text)
-        create_task(host, transaction.TASK, transaction.task_definition(POWERSHELL, USER))
+        (ours,) = (task for task in INSTALLATION.tasks() if task.name == TRANSACTION_TASK)
+        create_task(host, ours.name, ours.definition(USER).encode("utf-16"))
         create_task(host, GATEWAY.task, GATEWAY_TASK.encode("utf-16"))
         yield site
 

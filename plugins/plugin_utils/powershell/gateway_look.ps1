@@ -210,13 +210,33 @@ function Get-Task([string]$Name) {
     @{ name = $Name; xml = $xml }
 }
 
+# The transaction that has the lock in hand; a name in a lock that nobody holds is that of one that died.
+function Get-Holder([string]$Directory) {
+    $lock = [System.IO.Path]::Combine($Directory, 'lock')
+    if (-not [System.IO.File]::Exists($lock)) { return '' }
+    try {
+        (New-Object System.IO.FileStream $lock, 'Open', 'Read', 'Read').Dispose()
+        ''
+    } catch [System.IO.IOException] {
+        $Utf8.GetString((Read-Bytes $lock 1024))
+    }
+}
+
+# Every one that was begun and has not ended, and the last one that has and was not refused.
 function Get-Transaction([string]$Directory) {
     if (-not [System.IO.Directory]::Exists($Directory)) { return }
-    foreach ($path in [System.IO.Directory]::GetDirectories($Directory) | Sort-Object | Select-Object -Last 2) {
+    $ended = $false
+    foreach ($path in [System.IO.Directory]::GetDirectories($Directory) | Sort-Object -Descending) {
+        $id = [System.IO.Path]::GetFileName($path)
         $journal = [System.IO.Path]::Combine($path, 'journal')
-        $text = ''
-        if ([System.IO.File]::Exists($journal)) { $text = $Utf8.GetString((Read-Bytes $journal $TailBytes)) }
-        @{ id = [System.IO.Path]::GetFileName($path); journal = $text }
+        if ($id.StartsWith('.') -or -not [System.IO.File]::Exists($journal)) { continue }
+        $text = $Utf8.GetString((Read-Bytes $journal ([int]::MaxValue)))
+        if (-not $text) { continue }
+        if ($text -match '(?m)^\{"n":\d+,"at":"[^"]+","event":"end","outcome":"(\w+)".*\}\n') {
+            if ($ended -or $Matches[1] -eq 'refused') { continue }
+            $ended = $true
+        }
+        @{ id = $id; journal = $text }
     }
 }
 
@@ -228,6 +248,10 @@ function Get-Version([string]$Path) {
     if ($at -ge 0) { $text.Substring($at, [Math]::Min(100, $text.Length - $at)).Split([char[]]"`r`n`0")[0] }
 }
 
+# The holder before the journals: a transaction that ends between the two looks is seen to have ended.
+$transactions = [System.IO.Path]::Combine($State, 'transactions')
+$holder = Get-Holder $transactions
+$journals = @(Get-Transaction $transactions)
 $gateways = @(Get-Gateway)
 $listening = Test-Listening
 $answer = $null
@@ -253,5 +277,6 @@ $Ansible.Result = @{
     configuration = @(Get-Configuration ([System.IO.Path]::Combine($Prefix, 'conf')))
     errors = @(Get-Errors ([System.IO.Path]::Combine($Prefix, 'logs', 'error.log')))
     tasks = @($Tasks | ForEach-Object { Get-Task $_ })
-    transactions = @(Get-Transaction ([System.IO.Path]::Combine($State, 'transactions')))
+    holder = $holder
+    transactions = $journals
 }

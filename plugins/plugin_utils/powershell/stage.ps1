@@ -3,10 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Puts a configuration beside the live one: that one, with some files written and others left out; and tries it with nginx if asked to.
+# What an earlier call has put there and nobody has made a plan for, it removes.
 [CmdletBinding(SupportsShouldProcess = $true)]
 param(
     [Parameter(Mandatory = $true)][string]$Prefix,
     [Parameter(Mandatory = $true)][string]$Staged,
+    [Parameter(Mandatory = $true)][string]$Transactions,
     [Parameter(Mandatory = $true)][hashtable]$Contents,
     [Parameter(Mandatory = $true)][AllowEmptyCollection()][string[]]$Removed,
     [Parameter(Mandatory = $true)][AllowEmptyString()][string]$Identity,
@@ -17,6 +19,10 @@ Set-StrictMode -Version 2.0
 $Utf8 = New-Object System.Text.UTF8Encoding $false
 $Live = [System.IO.Path]::Combine($Prefix, 'conf')
 $Ours = [System.IO.Path]::Combine($Live, 'flatnet') + '\'
+# The folder of one rollout; its name is the transaction's.
+$Folder = [System.IO.Path]::GetDirectoryName($Staged)
+# Within so many minutes another controller may yet deposit the plan of its tree.
+$ForgottenMinutes = 10
 
 function Get-Place([string]$Folder, [string]$Path) {
     [System.IO.Path]::Combine($Folder, $Path.Replace('/', '\'))
@@ -49,6 +55,24 @@ function Invoke-Test {
         @{ code = $process.ExitCode; said = $said.Result.Trim() }
     } finally {
         $process.Dispose()
+    }
+}
+
+function Remove-Forgotten([string]$Trees) {
+    if (-not [System.IO.Directory]::Exists($Trees)) { return }
+    foreach ($tree in [System.IO.Directory]::GetDirectories($Trees)) {
+        $id = [System.IO.Path]::GetFileName($tree)
+        if ($tree -eq $Folder -or $id -notmatch '^\d{8}T\d{6}Z-rollout-[0-9a-f]{8}$') { continue }
+        # One with a plan goes with its transaction; one with an old tree had a plan.
+        $asked = [System.IO.Path]::Combine($Transactions, $id)
+        if ([System.IO.File]::Exists("$asked\plan.json") -or [System.IO.File]::Exists("$asked\journal") -or [System.IO.Directory]::Exists("$tree\old")) { continue }
+        if (([DateTime]::UtcNow - [System.IO.Directory]::GetLastWriteTimeUtc($tree)).TotalMinutes -lt $ForgottenMinutes) { continue }
+        try {
+            [System.IO.Directory]::Delete($tree, $true)
+        } catch [System.IO.IOException], [System.UnauthorizedAccessException] {
+            # Somebody looks at it; the next rollout finds it.
+            continue
+        }
     }
 }
 
@@ -90,7 +114,8 @@ try {
     $whole = $true
 } finally {
     # What was only tried is not left behind; neither is the half of a tree.
-    if (($Program -or -not $whole) -and [System.IO.Directory]::Exists($Staged)) { [System.IO.Directory]::Delete($Staged, $true) }
+    if (($Program -or -not $whole) -and [System.IO.Directory]::Exists($Folder)) { [System.IO.Directory]::Delete($Folder, $true) }
 }
+if (-not $Program) { Remove-Forgotten ([System.IO.Path]::GetDirectoryName($Folder)) }
 $Ansible.Changed = -not $Program
 $Ansible.Result = @{ before = $before; tested = $tested }

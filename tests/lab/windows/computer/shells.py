@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO
 
 from .wine import Wine, end, group, windows_argv
@@ -20,6 +21,8 @@ MARK = "WINRM_SHELL_ID"
 CHUNK = 96 * 1024
 # A child that outlives a command may hold its pipes open: Windows reports the command as done all the same.
 LINGER = 0.5
+# What clients send to their commands is kept here, a file for each command, once somebody has made this folder.
+RECORDED = Path("/lab/recorded")
 POWERSHELL = re.compile(r"(?i)(.*\\)?(powershell|pwsh)(\.exe)?")
 
 
@@ -76,6 +79,9 @@ class Command:
 
     def send(self, data: bytes, last: bool) -> None:
         """Write to its standard input."""
+        if RECORDED.is_dir():
+            with (RECORDED / self.id).open("ab") as kept:
+                kept.write(data)
         try:
             self._stdin.write(data)
             self._stdin.flush()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.flatnet.ops.plugins.module_utils.errors import OpsError, ServerError
-from ansible_collections.flatnet.ops.plugins.module_utils.loki import Config, Loki, nanoseconds, periods
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import OpsError, ServerError, UsageError
+from ansible_collections.flatnet.ops.plugins.module_utils.loki import Config, Line, Loki, nanoseconds, periods
 
 from tests.unit.plugins.module_utils.conftest import Server, success, vector
 
@@ -22,6 +22,7 @@ BUILD, CONFIG, LABELS, QUERY = (
     "/loki/api/v1/labels",
     "/loki/api/v1/query",
 )
+RANGE = "/loki/api/v1/query_range"
 COUNT = 'sum(count_over_time({job=~".+"}[1h]))'
 # Shaped as pkg/storage/config/schema_config.go writes it; the recorded answers end before it.
 PERIOD = """- from: "{since}"
@@ -84,6 +85,42 @@ def test_what_real_servers_say(version: str, labels: list[str], time: int, count
         ("GET", LABELS, {"start": f"{time - 3600}000000000", "end": f"{time}000000000"}),
         ("GET", QUERY, {"query": COUNT, "time": f"{time}000000000"}),
     ]
+
+
+# 12-query-range-lines of 3.4.2, and a second source.
+def test_the_last_lines_of_all_sources_are_in_the_order_of_their_time() -> None:
+    gateway = {"detected_level": "unknown", "host": "win", "job": "gateway", "service_name": "gateway"}
+    notes = {"job": "podman", "container": "app-notes"}
+    second = 1795466998
+    result = [
+        {"stream": gateway, "values": [[f"{second + 1}000000000", "line 19"], [f"{second}000000000", "line 18"]]},
+        {"stream": notes, "values": [[f"{second}500000000", "second"], [f"{second}500000000", "first"]]},
+    ]
+    server = Server({RANGE: success({"resultType": "streams", "result": result, "stats": {}})})
+
+    assert loki(server).lines('{job=~".+"}', second - 3600, second + 2, 5) == [
+        Line(second, gateway, "line 18"),
+        Line(second + 0.5, notes, "first"),
+        Line(second + 0.5, notes, "second"),
+        Line(second + 1, gateway, "line 19"),
+    ]
+    asked = {
+        "query": '{job=~".+"}',
+        "start": f"{second - 3600}000000000",
+        "end": f"{second + 2}000000000",
+        "limit": "5",
+        "direction": "backward",
+    }
+    assert server.asked == [("GET", RANGE, asked)]
+
+
+# 17-metric-range and 18-bad-query.
+def test_a_query_that_gives_no_lines_is_refused() -> None:
+    numbers = Server({RANGE: success({"resultType": "matrix", "result": []})})
+    with pytest.raises(UsageError, match="was expected to give http://h:3100 lines, and gave a matrix: ask for lines"):
+        loki(numbers).lines("sum(rate({job='gateway'}[1m]))", 0, 1, 5)
+    with pytest.raises(ServerError, match=r"the query '{job=' was expected .* mend the query"):
+        loki(Server({RANGE: (400, "parse error at line 1, col 6")})).lines("{job=", 0, 1, 5)
 
 
 def test_an_instant_has_its_milliseconds() -> None:

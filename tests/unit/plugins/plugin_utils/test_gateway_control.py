@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_control import NotCarriedOut, Transactions
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_control import (
+    TAKE_UP_SECONDS,
+    NotCarriedOut,
+    Transactions,
+)
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import Installation, script
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Gateway, Plan, reload
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import Windows, WindowsUnreachable
@@ -102,6 +106,28 @@ def test_a_host_that_stays_away_is_given_up_by_name(plan: Plan) -> None:
 def test_what_was_undone_is_a_failure_with_its_reason(plan: Plan) -> None:
     with pytest.raises(NotCarriedOut, match=r"was undone, and all is as before .*: nginx refused it"):
         Host(ended(plan, "undone", "nginx refused it")).transactions().carry_out(plan)
+
+
+def test_what_was_cut_is_taken_up_once_and_followed_to_its_end(plan: Plan) -> None:
+    host = Host(journal(plan), journal(plan), ended(plan, "undone", "its time was over"))
+
+    state = host.transactions().take_up(plan.id)
+
+    assert "was undone" in state.sentence
+    assert [(each["Id"], each["TakeUp"]) for each in host.asked] == [
+        (plan.id, True),
+        (plan.id, False),
+        (plan.id, False),
+    ]
+
+
+def test_what_was_cut_and_does_not_end_is_given_up_by_name(plan: Plan) -> None:
+    host = Host(journal(plan))
+
+    with pytest.raises(NotCarriedOut, match=rf"{plan.id} is under way.*act.log"):
+        host.transactions().take_up(plan.id)
+
+    assert TAKE_UP_SECONDS <= host.now < TAKE_UP_SECONDS + 30
 
 
 def test_a_plan_that_nobody_begins_is_not_waited_for(plan: Plan) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ def looked(**other: Any) -> Gateway:
         "configuration": [{"path": "nginx.conf", "sha256": "aa", "unified": "aa", "windows": False}],
         "errors": [],
         "tasks": [{"name": "flatnet-gateway", "xml": TASK.format(enabled="true")}],
+        "holder": "",
         "transactions": [],
     }
     return gateway_of(r"C:\openresty", 80, {**look, **other})
@@ -134,6 +136,68 @@ def test_a_gateway_that_does_not_say_who_it_is_is_told_apart(answer: dict[str, o
     assert gateway.state == RUNNING
     assert names(gateway) == ["no_identity"]
     assert words in gateway.sentence
+
+
+def test_a_master_that_starts_no_worker_is_named() -> None:
+    line = "2026/11/24 02:15:00 [alert] 100#4001: could not respawn worker"
+    gateway = looked(processes=[MASTER], listening=False, answer=None, errors=[line])
+
+    assert names(gateway) == ["no_worker"]
+    assert (
+        f"process 100, was expected to have a worker, and has none, so that nobody answers, and starts none by itself ('{line}')"
+        in (gateway.sentence)
+    )
+    assert names(looked(processes=[MASTER], listening=False, answer=None)) == ["no_worker"]
+
+
+def transaction(*events: dict[str, object], id: str = "20261129T001122Z-reload-3f9a01bc") -> dict[str, str]:
+    begun = {"event": "begin", "format": 1, "id": id, "kind": "reload", "plan_sha256": "aa", "settled": []}
+    step = {"event": "step", "step": 1, "do": "write", "before": {}}
+    lines = [{"n": n, "at": "20261129T001124.345Z", **event} for n, event in enumerate([begun, step, *events], 1)]
+    return {"id": id, "journal": "".join(json.dumps(line) + "\n" for line in lines)}
+
+
+def end(outcome: str) -> dict[str, object]:
+    return {"event": "end", "outcome": outcome, "why": "it was so", "gap_ms": None, "gateway": None}
+
+
+def test_a_transaction_that_was_cut_is_named_with_what_to_do() -> None:
+    cut = transaction()
+    gateway = looked(transactions=[cut])
+
+    assert names(gateway) == ["transaction_cut"]
+    assert gateway.cut is not None
+    assert gateway.cut.id == cut["id"]
+    assert f"the reload {cut['id']} was cut at step 2 (write), at 20261129T001124.345Z" in gateway.sentence
+    assert "flatnet.ops.start, stop, reload and gateway_config have it done first" in gateway.sentence
+
+
+def test_a_transaction_that_is_under_way_is_said_and_is_no_finding() -> None:
+    under_way = transaction()
+    gateway = looked(transactions=[under_way], holder=under_way["id"])
+
+    assert (names(gateway), gateway.cut) == ([], None)
+    assert gateway.under_way is not None
+    assert f"the reload {under_way['id']} is under way, at step 2 (write)" in gateway.sentence
+
+
+@pytest.mark.parametrize(
+    ("outcome", "found", "words"),
+    [
+        ("done", [], None),
+        ("undone", [], "was undone, and all is as before (nobody has looked at the gateway): it was so"),
+        ("stranded", ["transaction_stranded"], "could not be undone"),
+        ("lost", ["transaction_unknown"], "move C:"),
+    ],
+)
+def test_how_the_last_transaction_has_ended_is_said_where_it_matters(
+    outcome: str, found: list[str], words: str | None
+) -> None:
+    gateway = looked(transactions=[transaction(end(outcome))])
+
+    assert names(gateway) == found
+    assert ("20261129T001122Z" in gateway.sentence) == (words is not None)
+    assert (words or "") in gateway.sentence
 
 
 def test_a_gateway_that_listens_nowhere_is_named() -> None:

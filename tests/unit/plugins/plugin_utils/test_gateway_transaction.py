@@ -10,7 +10,6 @@ import json
 import re
 from datetime import UTC, datetime
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction as transaction
@@ -252,16 +251,3 @@ def test_facts_of_the_last_step_of_a_kind(plan: Plan) -> None:
     )
     read = transaction.Journal.load(content)
     assert (read.facts("test"), read.facts("reload"), read.facts("stop")) == ({"exit": 0}, {"asked": 3}, {})
-
-
-def test_the_task_runs_in_parallel_and_at_boot() -> None:
-    definition = transaction.task_definition(r"C:\p & q\powershell.exe", "host\\operator").decode("utf-16")
-    space = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
-    task = ElementTree.fromstring(definition)
-    assert task.findtext("t:Settings/t:MultipleInstancesPolicy", None, space) == "Parallel"
-    assert task.find("t:Triggers/t:BootTrigger", space) is not None
-    assert task.findtext("t:Principals/t:Principal/t:UserId", None, space) == "host\\operator"
-    assert task.findtext("t:Actions/t:Exec/t:Command", None, space) == r"C:\p & q\powershell.exe"
-    assert str(task.findtext("t:Actions/t:Exec/t:Arguments", None, space)).endswith(
-        f'-File "{transaction.ROOT}\\act.ps1"'
-    )
