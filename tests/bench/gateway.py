@@ -52,7 +52,7 @@ def measure(lab: Lab, reports: Path) -> Iterator[Row]:
 
     with site.load() as ours:
         site.tasks([RELOAD])
-    with site.load() as by_hand:
+    with site.load(ours) as by_hand:
         site.by_hand("-s", "reload")
     yield Row("gateway-reload-failed", ours.failed, by_hand.failed, 1)
     yield Row("gateway-reload-gap", ours.gap, by_hand.gap, 1.5)
@@ -61,7 +61,7 @@ def measure(lab: Lab, reports: Path) -> Iterator[Row]:
     with site.load() as ours:
         site.tasks([site.rollout()])
     site.say("bench 3")
-    with site.load() as by_hand:
+    with site.load(ours) as by_hand:
         shutil.copytree(site.conf, site.live, dirs_exist_ok=True)
         site.by_hand("-t")
         site.by_hand("-s", "reload")
@@ -81,6 +81,12 @@ class Seen:
     """What those who use the gateway have met: when a request has ended, and whether its answer was good."""
 
     answers: list[tuple[float, bool]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """From the first answer to the last."""
+        times = [when for when, _good in self.answers]
+        return max(times) - min(times)
 
     @property
     def failed(self) -> int:
@@ -168,8 +174,11 @@ class Site:
             raise LabError(f"nginx {' '.join(arguments)} was expected to end with 0: {done.stderr}")
 
     @contextmanager
-    def load(self) -> Iterator[Seen]:
-        """Ask for the page all the time, and for a moment before and after."""
+    def load(self, other: Seen | None = None) -> Iterator[Seen]:
+        """Ask for the page all the time, and for a moment before and after.
+
+        :param other: ask for as long as there: the longer, the longer the longest gap by chance alone
+        """
         seen = Seen()
         over = threading.Event()
 
@@ -191,6 +200,8 @@ class Site:
             time.sleep(SETTLED)
             yield seen
             time.sleep(SETTLED)
+            if other:
+                time.sleep(max(0, began + other.seconds - time.monotonic()))
         finally:
             over.set()
             for each in clients:
