@@ -26,7 +26,7 @@ from tests.lab.windows.image import VERSION
 pytestmark = pytest.mark.gateway
 
 # What Wine itself shows not to be so; of rights it keeps what Linux has for them, and this lab has no WSL2 host.
-NOT_SO = {"windows", "powershell", "closed", "lua", "wsl", "wsl_kept"}
+NOT_SO = {"windows", "powershell", "closed", "lua", "wsl", "wsl_kept", "wsl_boot"}
 
 
 @dataclass(frozen=True)
