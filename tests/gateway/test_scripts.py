@@ -46,8 +46,11 @@ def every_action(here: Path) -> list[dict[str, Any]]:
         {"flatnet.ops.gateway_firewall": {}},
         {"flatnet.ops.gateway": {"state": "restarted"}},
         {"flatnet.ops.gateway_config": {"src": str(here / "conf")}},
-        # It finds that this is no real Windows, and does everything all the same.
-        {"flatnet.ops.gateway_acceptance": {"account": USER, "path": str(here / "result.json"), "reboot": True}},
+        # It does everything, and fails at its end because this is no real Windows.
+        {
+            "flatnet.ops.gateway_acceptance": {"account": USER, "path": str(here / "result.json"), "reboot": True},
+            "ignore_errors": True,
+        },
         {"flatnet.ops.gateway_info": {}},
         {"flatnet.ops.gateway_logs_info": {}},
     ]
@@ -70,13 +73,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
             "hosts": "gateway",
             "gather_facts": False,
             "module_defaults": {"group/flatnet.ops.gateway": {"run": RUN}},
-            "tasks": [{"name": " ".join(task), **task} for task in every_action(here)],
+            "tasks": [{"name": "Have scripts run", **task} for task in every_action(here)],
         }
         book = here / "book.yml"
         book.write_text(yaml.safe_dump([play], sort_keys=False))
         with hurried(gateway):
             ended = run(lab, str(book), here)
         assert ended.code == 0, ended.output
+        assert (here / "result.json").exists(), ended.output
         yield Played(gateway, tuple(path.read_text("utf-8", "replace") for path in recorded.iterdir()))
 
 
