@@ -23,7 +23,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import SCRIPTS
 from tests.gateway.site import hurried
 from tests.lab import Lab
 from tests.lab.play import run
-from tests.lab.windows.gateway import Gateway
+from tests.lab.windows.gateway import DISTRIBUTION, Gateway
 from tests.lab.windows.image import USER
 
 pytestmark = pytest.mark.gateway
@@ -42,7 +42,8 @@ class Played:
 def every_action(here: Path) -> list[dict[str, Any]]:
     """Tasks that, between them, have every script run."""
     return [
-        {"flatnet.ops.gateway_tasks": {"account": USER}},
+        {"flatnet.ops.gateway_tasks": {"account": USER, "distribution": DISTRIBUTION}},
+        {"flatnet.ops.gateway_firewall": {}},
         {"flatnet.ops.gateway": {"state": "restarted"}},
         {"flatnet.ops.gateway_config": {"src": str(here / "conf")}},
         # It finds that this is no real Windows, and does everything all the same.
@@ -56,6 +57,7 @@ def every_action(here: Path) -> list[dict[str, Any]]:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     with Lab(f"scripts-{os.getpid()}") as lab:
         gateway = lab.new_gateway("gateway1")
+        lab.new_host("wsl1", gateway=gateway, start=False)
         live = gateway.drive / "openresty" / "conf"
         (live / "flatnet").mkdir()
         (live / "flatnet" / "identity.conf").write_text(identity("none").text)
@@ -99,4 +101,4 @@ def test_what_the_scheduler_runs_has_run(played: Played) -> None:
 def test_what_was_done_is_recorded(played: Played) -> None:
     record = played.gateway.drive / "ProgramData" / "flatnet" / "runs" / f"{RUN}.jsonl"
 
-    assert len(record.read_text("ascii").splitlines()) == 6
+    assert len(record.read_text("ascii").splitlines()) == 7
