@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Callable, ClassVar
 
 from ansible import __version__ as ansible_version
+from ansible_collections.flatnet.ops.plugins.action.gateway_tasks import look_at_wsl
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.module_utils.version import VERSION
-from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
+from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_firewall, gateway_transaction
 from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance import (
     FAILED,
     FORMAT,
@@ -36,14 +37,14 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance import (
 from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance_checks import (
     CHECKS,
     MOST_SECONDS_AWAY,
-    RULE,
     TEXT,
     booted,
     came_back,
     versions,
 )
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, TASKS, Gateway
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, Gateway
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import WSL_TASK
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Plan
 from ansible_collections.flatnet.ops.plugins.plugin_utils.report.directory import dump, write
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import WindowsError, WindowsUnreachable
@@ -63,28 +64,35 @@ class ActionModule(GatewayAction):
     step: ClassVar[str] = "acceptance"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "account": {"type": "str", "required": True},
+        "distribution": {"type": "str", "default": ""},
         "path": {"type": "path", "required": True},
         "reboot": {"type": "bool", "default": False},
     }
 
     def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Look and try, say what has come out, and write it down."""
+        account, distribution = options["account"], options["distribution"]
         gateway = site.look(name_owners=True)
         reload = self._reload(site, gateway)
-        look = self._look(site, gateway, options["account"])
-        down = [Tried(None, CHECK_MODE if self._task.check_mode else NOT_ASKED)] * 3
+        look = self._look(site, gateway, account, distribution)
+        wsl = look_at_wsl(site, account) if distribution else None
+        down = [Tried(None, CHECK_MODE if self._task.check_mode else NOT_ASKED)] * 4
         if options["reboot"] and not self._task.check_mode:
-            down = [self._rollout(site, gateway), self._boot(site, look, options["account"]), self._back(site)]
-        rollout, boot, back = down
+            rolled_out = self._rollout(site, gateway)
+            down = [rolled_out, *self._boot(site, look, account, distribution), self._back(site)]
+        rollout, boot, wsl_boot, back = down
         host = Host(
             installation=site.installation,
-            account=options["account"],
+            account=account,
+            distribution=distribution,
+            wsl=wsl,
             connection=self._connected(),
             gateway=gateway,
             look=look,
             reload=reload,
             rollout=rollout,
             boot=boot,
+            wsl_boot=wsl_boot,
             back=back,
         )
         verdicts = judge(CHECKS, host)
@@ -108,17 +116,17 @@ class ActionModule(GatewayAction):
             values={"checks": said, "path": path},
         )
 
-    def _look(self, site: Site, gateway: Gateway, account: str) -> Look:
+    def _look(self, site: Site, gateway: Gateway, account: str, distribution: str) -> Look:
         installation = site.installation
         asked = time.time()
         answer = site.windows.run(
             "acceptance_look",
             Program=gateway.program,
             Account=account,
-            Tasks=list(TASKS),
-            Closed=[installation.state_directory, installation.transactions, *installation.files()],
+            Tasks=[task.name for task in installation.tasks(distribution)],
+            Closed=[installation.state_directory, installation.transactions, *installation.files(distribution)],
             Keeper=installation.keeper,
-            Rule=RULE,
+            Rule=gateway_firewall.NAME,
             Text=TEXT,
         )
         return look_of(answer, asked, time.time())
@@ -165,32 +173,43 @@ class ActionModule(GatewayAction):
             return Tried(False, str(error))
         return Tried(True, done.message, done.evidence)
 
-    def _boot(self, site: Site, before: Look, account: str) -> Tried:
+    def _boot(self, site: Site, before: Look, account: str, distribution: str) -> tuple[Tried, Tried]:
+        """Restart Windows; what becomes of the gateway, and of WSL2."""
         if not comes_back(site.look()):
-            return Tried(None, NOT_KEPT)
+            return (Tried(None, NOT_KEPT),) * 2
         try:
             was = before.fact("booted")
         except CannotTell as why:
-            return Tried(None, str(why))
-        began = time.monotonic()
+            return (Tried(None, str(why)),) * 2
         try:
             # It may go before its answer comes.
             with suppress(WindowsUnreachable):
                 site.windows.run("reboot", Seconds=RESTART_SECONDS)
         except WindowsError as error:
-            return Tried(None, str(error))
-        after = self._until(lambda: self._look_after(site, was, account), BOOT_SECONDS)
+            return (Tried(None, str(error)),) * 2
+        after = self._until(lambda: self._look_after(site, was, account, distribution), BOOT_SECONDS)
         if after is None:
-            return Tried(False, f"the host was told to restart, and had not after {BOOT_SECONDS} s")
+            return (Tried(False, f"the host was told to restart, and had not after {BOOT_SECONDS} s"),) * 2
         gateway = self._until_running(site, START_SECONDS)
+        kept = Tried(None, NOT_ASKED)
         try:
-            return booted(before, after, gateway, time.monotonic() - began)
+            if distribution:
+                wsl = look_at_wsl(site, account)
+                if wsl.enabled:
+                    wsl = look_at_wsl(site, account, START_SECONDS, wsl.log)
+                kept = booted(
+                    before,
+                    after,
+                    wsl.keeps(distribution),
+                    f"{WSL_TASK} {'keeps' if wsl.keeps(distribution) else 'does not keep'} {distribution}",
+                )
+            return booted(before, after, gateway.state == RUNNING, gateway.sentence), kept
         except CannotTell as why:
-            return Tried(None, str(why))
+            return (Tried(None, str(why)),) * 2
 
-    def _look_after(self, site: Site, was: str, account: str) -> Look | None:
+    def _look_after(self, site: Site, was: str, account: str, distribution: str) -> Look | None:
         """What the host shows when it has booted since."""
-        look = self._look(site, site.look(), account)
+        look = self._look(site, site.look(), account, distribution)
         return None if look.facts["booted"]["value"] in (None, was) else look
 
     def _back(self, site: Site) -> Tried:

@@ -29,6 +29,12 @@ options:
       - The account that the tasks run as, as O(flatnet.ops.gateway_tasks#module:account) was given it.
     type: str
     required: true
+  distribution:
+    description:
+      - The distribution of WSL2 that is kept, as O(flatnet.ops.gateway_tasks#module:distribution) was given it. Nothing is said of WSL2
+        where it is empty.
+    type: str
+    default: ""
   path:
     description:
       - Where the result is written on the controller, as JSON. C(docs/formats/windows-acceptance.md) describes it.

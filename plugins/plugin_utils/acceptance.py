@@ -16,6 +16,7 @@ from typing import Any, Callable
 from ansible_collections.flatnet.ops.plugins.module_utils.times import from_iso
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import Gateway
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import Installation
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_wsl import Wsl
 from ansible_collections.flatnet.ops.plugins.plugin_utils.text import Text
 
 FORMAT = 1
@@ -81,12 +82,16 @@ class Host:
 
     installation: Installation
     account: str
+    # The distribution of WSL2 that is kept, and what is known of it; nothing where none is named.
+    distribution: str
+    wsl: Wsl | None
     connection: Connection
     gateway: Gateway
     look: Look
     reload: Tried
     rollout: Tried
     boot: Tried
+    wsl_boot: Tried
     back: Tried
 
 

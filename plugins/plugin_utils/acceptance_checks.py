@@ -20,14 +20,14 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance import (
     Look,
     Tried,
 )
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_firewall import NAME
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, Gateway
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import GATEWAY_TASK, WSL_TASK
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_wsl import Wsl
 from ansible_collections.flatnet.ops.plugins.plugin_utils.text import Text
 
 # What has to come back as it was sent.
 TEXT = "日本語 ①㈱ flatnet"
-# The name of the rule that lets the gateway be reached.
-RULE = "flatnet gateway"
 # Windows 10, version 2004, the first that installs WSL2 by itself; Windows 11.
 LEAST_BUILD, ELEVEN = 19041, 22000
 # The controller's certificates and Kerberos live with more, times in reports do not.
@@ -157,7 +157,7 @@ def _closed(host: Host) -> Found:
 def _tasks_kept(host: Host) -> Found:
     kept, accounts = host.look.fact("tasks"), host.look.fact("accounts")
     wrong = []
-    for task in host.installation.tasks():
+    for task in host.installation.tasks(host.distribution):
         if task.name not in kept:
             wrong.append(f"{task.name} is not there")
             continue
@@ -237,7 +237,7 @@ def _tasks_run(host: Host) -> Found:
     booted = from_iso(host.look.fact("booted"))
     evidence = {name: {key: task[key] for key in task if key != "xml"} for name, task in tasks.items()}
     wrong, open_ = [], []
-    for name in (task.name for task in host.installation.tasks()):
+    for name in (task.name for task in host.installation.tasks(host.distribution)):
         task = tasks.get(name)
         result = None if task is None else task["last_result"] & 0xFFFFFFFF
         if task is None:
@@ -316,18 +316,18 @@ def _done(tried: Tried) -> Found:
     return Found(tried.good, tried.said, tried.evidence)
 
 
-def booted(before: Look, after: Look, gateway: Gateway, seconds: float) -> Tried:
-    """What a reboot has shown.
+def booted(before: Look, after: Look, up: bool, said: str) -> Tried:
+    """What a reboot has shown of something that a task starts.
 
-    :param seconds: after how many of them the gateway answered again
+    :param said: how it is now
     """
     times = [look.fact("booted") for look in (before, after)]
-    evidence = {"booted": times, "desktops": after.fact("desktops"), "since": gateway.since}
-    if after.fact("desktops"):
-        return Tried(None, "somebody has logged in meanwhile, who may have started the gateway", evidence)
-    if gateway.state != RUNNING:
-        return Tried(False, f"the host has booted at {times[1]}, and {gateway.sentence}", evidence)
-    return Tried(True, f"the gateway answered {seconds:.0f} s after the host was told to restart", evidence)
+    evidence = {"booted": times, "desktops": after.fact("desktops")}
+    if up and after.fact("desktops"):
+        return Tried(
+            None, f"{said}; but somebody has logged in since the host has booted, who may have started it", evidence
+        )
+    return Tried(up, f"the host has booted at {times[1]}; {said}", evidence)
 
 
 def came_back(seconds: float, gateway: Gateway) -> Tried:
@@ -337,6 +337,33 @@ def came_back(seconds: float, gateway: Gateway) -> Tried:
     """
     good = gateway.state == RUNNING and seconds <= MOST_SECONDS_AWAY
     return Tried(good, f"{seconds:.0f} s after its processes were ended, {gateway.sentence}", {"since": gateway.since})
+
+
+def _wsl(host: Host) -> Found:
+    wsl = _named(host)
+    said = wsl.refusal(host.distribution).removesuffix("; nothing was changed")
+    return Found(not said, said or f"{host.distribution} is of WSL 2, and belongs to {host.account}", vars(wsl))
+
+
+def _wsl_kept(host: Host) -> Found:
+    wsl = _named(host)
+    found = (
+        f"it is up, by {WSL_TASK}"
+        if wsl.keeps(host.distribution)
+        else f"{WSL_TASK} does not keep it; {wsl.said or 'it has said nothing'}"
+    )
+    return Found(wsl.keeps(host.distribution), found, vars(wsl))
+
+
+def _named(host: Host) -> Wsl:
+    if host.wsl is None:
+        raise CannotTell("no distribution is named with flatnet_setup_gateway_distribution")
+    return host.wsl
+
+
+def _wsl_boot(host: Host) -> Found:
+    _named(host)
+    return _done(host.wsl_boot)
 
 
 def _no_limit(host: Host) -> Found:
@@ -358,7 +385,7 @@ def _firewall(host: Host) -> Found:
     ]
     return Found(
         bool(opening),
-        f"{len(opening)} of the {len(firewall['rules'])} rules called '{RULE}' that are in effect let port {port} in",
+        f"{len(opening)} of the {len(firewall['rules'])} rules called '{NAME}' that are in effect let port {port} in",
         firewall,
     )
 
@@ -512,10 +539,34 @@ CHECKS = (
     Check(
         "firewall",
         Text(
-            f"規則 `{RULE}` が有効で、Gateway のポートを通す",
-            f"the rule `{RULE}` is in effect, and lets the gateway's port in",
+            f"規則 `{NAME}` が有効で、Gateway のポートを通す",
+            f"the rule `{NAME}` is in effect, and lets the gateway's port in",
         ),
         _firewall,
+    ),
+    Check(
+        "wsl",
+        Text(
+            r"WSL2 のディストリビューションは、タスクを動かすアカウントのものである。それは WinRM から、レジストリの `Lxss` で分かる",
+            r"the distribution is of WSL 2, and belongs to the account of the tasks; WinRM sees that in the registry's `Lxss`",
+        ),
+        _wsl,
+    ),
+    Check(
+        "wsl_kept",
+        Text(
+            "タスク `flatnet-wsl` がディストリビューションを動かしている",
+            "the task `flatnet-wsl` keeps the distribution running",
+        ),
+        _wsl_kept,
+    ),
+    Check(
+        "wsl_boot",
+        Text(
+            "ホストを再起動すると、誰もログインしていなくても、タスクが WSL2 を起動する",
+            "after a reboot the task starts WSL2, with nobody logged in",
+        ),
+        _wsl_boot,
     ),
     Check(
         "boot",

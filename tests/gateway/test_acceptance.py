@@ -20,13 +20,13 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance_checks impo
 from tests.gateway.site import hurried
 from tests.lab import Lab
 from tests.lab.play import Ended, run
-from tests.lab.windows.gateway import Gateway
+from tests.lab.windows.gateway import DISTRIBUTION, Gateway
 from tests.lab.windows.image import VERSION
 
 pytestmark = pytest.mark.gateway
 
-# What Wine itself shows not to be so; of rights it keeps what Linux has for them.
-NOT_SO = {"windows", "powershell", "closed", "lua"}
+# What Wine itself shows not to be so; of rights it keeps what Linux has for them, and this lab has no WSL2 host.
+NOT_SO = {"windows", "powershell", "closed", "lua", "wsl", "wsl_kept"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def test_check_mode_looks_and_writes_nothing(gateway: Gateway, tmp_path: Path) -
 
 def test_a_lab_cannot_pass_by_itself(gateway: Gateway, tmp_path: Path) -> None:
     with hurried(gateway):
-        accepted = accept(gateway, tmp_path, flatnet_acceptance_reboot=True)
+        accepted = accept(
+            gateway, tmp_path, flatnet_acceptance_reboot=True, flatnet_acceptance_distribution=DISTRIBUTION
+        )
 
     assert accepted.ended.code == 2, accepted.ended.output
     assert list(accepted.verdicts) == [check.id for check in CHECKS]

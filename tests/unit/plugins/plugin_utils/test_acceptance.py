@@ -36,6 +36,7 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.acceptance_checks impo
 )
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import Gateway, gateway_of
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import Installation
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_wsl import wsl_of
 
 pytestmark = pytest.mark.unit
 
@@ -44,7 +45,19 @@ SID = "S-1-5-21-1-2-3-1001"
 # By the host's clock; the controller asked 2 s before, and had its answer 1 s after.
 BEGAN, ENDED = "2026-12-01T09:30:00.000Z", "2026-12-01T09:30:08.000Z"
 ASKED, ANSWERED = 1796117398.0, 1796117409.0
-DEFINITIONS = {task.name: task.definition("operator") for task in INSTALLATION.tasks()}
+DEFINITIONS = {task.name: task.definition("operator") for task in INSTALLATION.tasks("Debian")}
+WSL = wsl_of(
+    "operator",
+    {
+        "sid": SID,
+        "loaded": True,
+        "distributions": [{"name": "Debian", "flags": 15}],
+        "program": r"C:\Program Files\WSL\wsl.exe",
+        "task": DEFINITIONS["flatnet-wsl"],
+        "held": True,
+        "log": '{"event":"begin","distribution":"Debian"}\n{"event":"up"}\n',
+    },
+)
 
 
 def kept(name: str, **other: Any) -> dict[str, Any]:
@@ -53,9 +66,9 @@ def kept(name: str, **other: Any) -> dict[str, Any]:
     task = {
         "xml": xml.replace("<Settings>", "<Settings>\n    <AllowHardTerminate>true</AllowHardTerminate>"),
         "enabled": True,
-        "state": 4 if name == "flatnet-gateway" else 3,
+        "state": 3 if name == "flatnet-transaction" else 4,
         "last_run": "2026-12-01T09:29:20.000Z",
-        "last_result": 0x41301 if name == "flatnet-gateway" else 0,
+        "last_result": 0 if name == "flatnet-transaction" else 0x41301,
         "next_run": "2026-12-01T09:30:30.000Z",
         "missed": 0,
     }
@@ -132,12 +145,15 @@ def host(**other: Any) -> Host:
     good = Host(
         installation=INSTALLATION,
         account="operator",
+        distribution="Debian",
+        wsl=WSL,
         connection=Connection("winrm", "https", validated=True, login="kerberos"),
         gateway=gateway(),
         look=look(),
         reload=Tried(True, "reloaded", {"transaction": "x"}),
         rollout=Tried(True, "rolled out"),
-        boot=Tried(True, "the gateway answered 40 s after"),
+        boot=Tried(True, "the gateway runs"),
+        wsl_boot=Tried(True, "it is up"),
         back=Tried(True, "it came back"),
     )
     return replace(good, **other)
@@ -224,6 +240,10 @@ BAD: list[tuple[str, Host, str]] = [
     ),
     ("rollout", host(rollout=Tried(False, "the folder is held")), "the folder is held"),
     ("boot", host(boot=Tried(False, "it did not come back")), "it did not come back"),
+    ("wsl", host(distribution="Ubuntu"), "it owns Debian"),
+    ("wsl", host(wsl=replace(WSL, distributions={"Debian": False})), "is of WSL 1"),
+    ("wsl_kept", host(wsl=replace(WSL, kept=None, said="wsl.exe ended with 1")), "wsl.exe ended with 1"),
+    ("wsl_boot", host(wsl_boot=Tried(False, "it is not up")), "it is not up"),
     ("back", host(back=Tried(False, "it did not come back")), "it did not come back"),
 ]  # fmt: skip
 PROCESSES = facts()["processes"]
@@ -243,6 +263,8 @@ OPEN_QUESTIONS: list[tuple[str, Host, str]] = [
     ("reload", host(look=look(processes=[])), "not started by its task"),
     ("rollout", host(rollout=Tried(None, "run again")), "run again"),
     ("boot", host(boot=Tried(None, "run again")), "run again"),
+    *((check, host(distribution="", wsl=None), "no distribution is named") for check in ("wsl", "wsl_kept", "wsl_boot")),
+    ("wsl_boot", host(wsl_boot=Tried(None, "run again")), "run again"),
     ("back", host(back=Tried(None, "run again")), "run again"),
     ("no_limit", host(look=look(processes=[{**PROCESSES[0], "started": "2026-11-29T09:30:00Z"}])), "has run for 48.0 h"),
     ("no_limit", host(look=look(processes=[])), "does not run"),
@@ -327,11 +349,12 @@ def rebooted(**other: Any) -> Look:
     return look(**{"booted": "2026-12-01T09:40:00.000Z", **other})
 
 
-def test_a_gateway_that_answers_after_a_boot_was_started_by_its_task() -> None:
-    assert booted(look(), rebooted(), gateway(), 41.0).good is True
-    assert booted(look(), rebooted(), gateway(**STOPPED), 300.0).good is False
-    # Whoever has logged in may have started it.
-    assert booted(look(), rebooted(desktops=1), gateway(), 41.0).good is None
+def test_what_is_up_after_a_boot_was_started_by_its_task() -> None:
+    assert booted(look(), rebooted(), True, "it runs").good is True
+    assert booted(look(), rebooted(), False, "it is stopped").good is False
+    # Whoever has logged in may have started it, but has not stopped it.
+    assert booted(look(), rebooted(desktops=1), True, "it runs").good is None
+    assert booted(look(), rebooted(desktops=1), False, "it is stopped").good is False
 
 
 def test_a_gateway_that_has_ended_comes_back_in_time_or_not() -> None:
