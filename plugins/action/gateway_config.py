@@ -13,12 +13,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible.plugins.loader import lookup_loader
+from ansible_collections.flatnet.ops.plugins.module_utils.errors import UsageError
+from ansible_collections.flatnet.ops.plugins.module_utils.handed_tree import HandedTree
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import PROBES, UNCHANGED, GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import RUNNING, Gateway
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import Probe
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tree import Change, TreeRefused, change
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tree import (
+    OURS,
+    Change,
+    TreeRefused,
+    change,
+)
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import WindowsError
 
 TEMPLATE = ".j2"
@@ -33,17 +40,23 @@ class ActionModule(GatewayAction):
 
     step: ClassVar[str] = "configuration"
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "src": {"type": "path", "required": True},
+        "src": {"type": "path"},
+        "tree": {"type": "str", "no_log": True},
         "purge": {"type": "bool", "default": False},
         "probes": PROBES,
+    }
+    rules: ClassVar[Mapping[str, Any]] = {
+        "mutually_exclusive": [("src", "tree")],
+        "required_one_of": [("src", "tree")],
     }
 
     def act(self, site: Site, options: Mapping[str, Any]) -> Outcome:
         """Compare, and where something differs, have the host try it, swap it in, and prove it."""
         gateway, settled = site.settled(check=self._task.check_mode)
         try:
-            wanted = change(self._tree(Path(options["src"])), gateway.configuration, options["purge"])
-        except TreeRefused as error:
+            tree = handed(options["tree"]) if options["tree"] else self._tree(Path(options["src"]))
+            wanted = change(tree, gateway.configuration, options["purge"], exact=bool(options["tree"]))
+        except (TreeRefused, UsageError) as error:
             # Ansible prints the cause of an error too, and the sentence would be read twice.
             raise ConfigurationRefused(f"{error}; nothing was changed") from None
         files = {"added": wanted.added, "replaced": wanted.changed, "removed": wanted.removed}
@@ -116,6 +129,12 @@ class ActionModule(GatewayAction):
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
         (text,) = lookup.run([str(path)], variables=self._variables)
         return str(text).encode("utf-8")
+
+
+def handed(text: str) -> dict[str, bytes]:
+    """The files of a tree that another task has read, but for our own."""
+    files = HandedTree.unpack(text).files
+    return {file.path: file.content for file in files if file.path.partition("/")[0].casefold() != OURS}
 
 
 def complaint(said: str) -> str:

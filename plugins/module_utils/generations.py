@@ -16,7 +16,8 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable
@@ -31,6 +32,7 @@ from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
     SourceRefused,
     UsageError,
 )
+from ansible_collections.flatnet.ops.plugins.module_utils.handed_tree import HandedTree
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Filling, Lifecycle, previous
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import Area, Source
 from ansible_collections.flatnet.ops.plugins.module_utils.times import set_id
@@ -68,19 +70,54 @@ class Compared:
     diff: str
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A tree that this host does not see where the site has it: a copy that is its own, and in words whose."""
+
+    path: Path
+    origin: str
+
+
+@contextmanager
+def copied(kind: str, handed: str | None) -> Iterator[dict[str, Copy]]:
+    """The copy of a kind's only tree, for as long as it is needed; none where none was handed over.
+
+    :param handed: a tree of another host, as :meth:`HandedTree.pack` has it
+    :raises UsageError: it is none, or the kind has several trees
+    """
+    if not handed:
+        yield {}
+        return
+    if kind != "gateway":
+        raise UsageError(
+            f"a tree was expected to be handed over of the gateway alone, and one of {kind} was: leave it out"
+        )
+    tree_of_another = HandedTree.unpack(handed)
+    with tree_of_another.placed() as path:
+        yield {kind: Copy(path, tree_of_another.origin)}
+
+
 class Generations:
     """The generations of one kind of configuration."""
 
     def __init__(
-        self, root: Path, kind: str, effects: Effects, clock: Callable[[], float] = time.time, **places: Path
+        self,
+        root: Path,
+        kind: str,
+        effects: Effects,
+        clock: Callable[[], float] = time.time,
+        copies: Mapping[str, Copy] | None = None,
+        **places: Path,
     ) -> None:
         """
         :param root: the backup directory
         :param kind: ``gateway`` or ``cni``
+        :param copies: what to read in place of a tree that this host does not see, by source
         :param places: where guards and journals lie, as :class:`Lifecycle` takes them
         """
         self.area = Area(root, f"generations/{kind}")
         self._kind = kind
+        self._copies = copies or {}
         self._effects = effects
         self._lifecycle = Lifecycle(self.area, effects, clock, **places)
 
@@ -90,7 +127,8 @@ class Generations:
 
     def there(self, trees: Mapping[str, Path]) -> dict[str, Path]:
         """The trees that hold something, as not all do on a new host."""
-        return {source: path for source, path in trees.items() if path.is_dir() and tree.count(path).files}
+        read = {source: self._read(source, path) for source, path in trees.items()}
+        return {source: trees[source] for source, path in read.items() if path.is_dir() and tree.count(path).files}
 
     def present(self, trees: Mapping[str, Path]) -> dict[str, dict[str, tree.Item]]:
         """What is there now, by source.
@@ -99,12 +137,18 @@ class Generations:
         """
         present = {}
         for source, path in trees.items():
-            if not path.is_dir():
+            copy = self._copies.get(source)
+            if copy is None and not path.is_dir():
                 raise SourceRefused(
                     f"directory {path} was expected on this host as source {source}, and is not there: mount it, or take"
                     f" '{self._kind}' off the list of sources; the earlier generations are untouched"
                 )
-            present[source] = tree.list_tree(path, {})
+            present[source] = tree.list_tree(self._read(source, path), {})
+            if copy is not None and not tree.totals(present[source]).files:
+                raise SourceRefused(
+                    f"{copy.origin} was expected to hold the files of source {source}, and holds none: look there, whether it is the"
+                    " right place; the earlier generations are untouched"
+                )
             if not tree.totals(present[source]).files:
                 raise SourceRefused(
                     f"directory {path} was expected to hold the files of source {source}, and is empty: see whether its drive"
@@ -140,7 +184,10 @@ class Generations:
         manifest = self.area.manifest(name)
         then, now = {}, {}
         for source, listing in self.listings(name).items():
-            held, there = self.area.path(name) / source, Path(manifest.sources[source].place["path"])
+            held, there = (
+                self.area.path(name) / source,
+                self._read(source, Path(manifest.sources[source].place["path"])),
+            )
             then.update(_contents(held, source, listing))
             now.update(_contents(there, source, tree.list_tree(there, {})) if there.is_dir() else {})
         changed = sorted(path for path in then.keys() & now.keys() if then[path][0] != now[path][0])
@@ -209,15 +256,24 @@ class Generations:
             saved.append(linked)
         return saved
 
+    def _read(self, source: str, path: Path) -> Path:
+        """Where a tree is read."""
+        return self._copies[source].path if source in self._copies else path
+
     def _copy(self, filling: Filling, source: str, path: Path) -> dict[str, tree.Item]:
         began = time.monotonic()
-        copy = TreeCopy(self._effects, path.resolve(), filling.place(source), filling.previous(source))
-        copied = copy.take_live(None)
+        copy = self._copies.get(source)
+        if copy is None:
+            tree_copy = TreeCopy(self._effects, path.resolve(), filling.place(source), filling.previous(source))
+            copied = tree_copy.take_live(None)
+        else:
+            # Every copy is new: nothing tells which of its files have not changed, and there is little to save.
+            copied = TreeCopy(self._effects, copy.path.resolve(), filling.place(source)).take_resting()
         totals = tree.totals(copied.listing)
         entered = Source(
             name=source,
             kind="directory",
-            origin=tree.shown(str(path)),
+            origin=copy.origin if copy else tree.shown(str(path)),
             consistency="hot",
             files=totals.files,
             entries=totals.entries,
@@ -226,7 +282,7 @@ class Generations:
             linked_bytes=copied.linked_bytes,
             seconds=time.monotonic() - began,
             changed_while_copied=copied.changed_while_copied,
-            software=cni.versions(path) if source == PLUGINS else {},
+            software=cni.versions(self._read(source, path)) if source == PLUGINS else {},
             place={"path": str(path)},
         )
         filling.add(entered, copied.listing)

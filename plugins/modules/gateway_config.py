@@ -33,11 +33,16 @@ options:
     description:
       - The folder with the configuration on the controller, with C(nginx.conf) at its top. A file whose name ends with C(.j2) is a
         template, and comes out without that ending.
+      - Either this or O(tree) is required.
     type: path
-    required: true
+  tree:
+    description:
+      - In place of O(src), a configuration that was the gateway's own, as one text that M(flatnet.ops.backup_tree_info) has read from a
+        backup. It is put back byte by byte, line ends too, but for what lies in C(flatnet).
+    type: str
   purge:
     description:
-      - Remove the files that lie in the live configuration and not in O(src).
+      - Remove the files that lie in the live configuration and not in O(src) or O(tree).
     type: bool
     default: false
 attributes:
@@ -88,6 +93,13 @@ transaction:
   returned: success
   type: str
   sample: 20261124T021500Z-rollout-3f9a01bc
+transaction_state:
+  description:
+    - How the transaction stands that did not do what was asked, where one was begun. With C(undone) and C(refused) all is as before, with
+      anything else nobody knows.
+  returned: failed
+  type: str
+  sample: undone
 gap_ms:
   description: For how many milliseconds the gateway did not answer; null where nothing was interrupted.
   returned: success

@@ -42,6 +42,18 @@ options:
       - With O(state=taken), the directories of the configuration by the name of their source, as C(cni/net.d).
     type: dict
     default: {}
+  tree:
+    description:
+      - With O(state=taken), the configuration of the gateway as one text that another task has read on its host, where the host
+        does not see the directory that O(trees) names. What is taken is the same, but its owners and modes are always
+        those of root, and files that have not changed are not linked to the generation before.
+    type: str
+  area:
+    description:
+      - With O(state=saved), where the run has opened the set.
+    type: str
+    choices: [sets, before-restore]
+    default: sets
   reason:
     description:
       - Why it is taken.
@@ -128,7 +140,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
-from ansible_collections.flatnet.ops.plugins.module_utils.generations import KEEP, Generations, described
+from ansible_collections.flatnet.ops.plugins.module_utils.generations import KEEP, Generations, copied, described
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.set_lifecycle import Lifecycle
@@ -175,7 +187,7 @@ def saved(module: AnsibleModule, generations: Generations, effects: Effects) -> 
     newest = generations.newest()
     if module.check_mode:
         return Outcome(True, f"generation {newest} would be saved", values={"id": newest, "saved": []})
-    with Lifecycle(Area(Path(params["root"])), effects).filling(params["run"]) as filling:
+    with Lifecycle(Area(Path(params["root"]), params["area"]), effects).filling(params["run"]) as filling:
         sources = generations.save(filling)
     files, size = sum(source.files for source in sources), sum(source.bytes for source in sources)
     return Outcome(
@@ -200,6 +212,8 @@ def main() -> None:
             "kind": {"type": "str", "choices": list(GENERATIONS), "required": True},
             "state": {"type": "str", "choices": list(STATES), "required": True},
             "trees": {"type": "dict", "default": {}},
+            "tree": {"type": "str", "no_log": True},
+            "area": {"type": "str", "choices": ["sets", "before-restore"], "default": "sets"},
             "reason": {"type": "str", "choices": ["backup", "before", "after", "timer"], "default": "backup"},
             "missing_ok": {"type": "bool", "default": False},
             "site": {"type": "str", "default": ""},
@@ -209,9 +223,15 @@ def main() -> None:
         required_if=[("state", "taken", ["trees"])],
         supports_check_mode=True,
     )
-    effects = Effects()
-    generations = Generations(Path(module.params["root"]), module.params["kind"], effects)
-    carry_out(module, module.params["kind"], lambda: STATES[module.params["state"]](module, generations, effects))
+    params = module.params
+
+    def work() -> Outcome:
+        effects = Effects()
+        with copied(params["kind"], params["tree"]) as copies:
+            generations = Generations(Path(params["root"]), params["kind"], effects, copies=copies)
+            return STATES[params["state"]](module, generations, effects)
+
+    carry_out(module, params["kind"], work)
 
 
 if __name__ == "__main__":

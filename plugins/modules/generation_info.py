@@ -29,6 +29,11 @@ options:
       - Only this generation, with the text of what differs.
     type: str
     default: ""
+  tree:
+    description:
+      - What is there now of the gateway's configuration, as one text that another task has read on its host, where the host does
+        not see it.
+    type: str
 attributes:
   check_mode:
     description: Reads only.
@@ -96,7 +101,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects
-from ansible_collections.flatnet.ops.plugins.module_utils.generations import Generations
+from ansible_collections.flatnet.ops.plugins.module_utils.generations import Generations, copied
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome, carry_out
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS
 from ansible_collections.flatnet.ops.plugins.module_utils.sets import GENERATIONS
@@ -117,11 +122,17 @@ def main() -> None:
             "root": {"type": "path", "default": "/backup/flatnet"},
             "kind": {"type": "str", "choices": list(GENERATIONS), "required": True},
             "id": {"type": "str", "default": ""},
+            "tree": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
-    generations = Generations(Path(module.params["root"]), module.params["kind"], Effects())
-    carry_out(module, "generations", lambda: look(generations, module.params["id"]))
+    params = module.params
+
+    def work() -> Outcome:
+        with copied(params["kind"], params["tree"]) as copies:
+            return look(Generations(Path(params["root"]), params["kind"], Effects(), copies=copies), params["id"])
+
+    carry_out(module, "generations", work)
 
 
 if __name__ == "__main__":

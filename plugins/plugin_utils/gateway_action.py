@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcome
 from ansible_collections.flatnet.ops.plugins.module_utils.run_record import RECORDED_OPTIONS, Step, check_run, line_of
 from ansible_collections.flatnet.ops.plugins.plugin_utils import gateway_transaction
-from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_control import Transactions
+from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_control import NotCarriedOut, Transactions
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_state import TASKS, Gateway, gateway_of
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
     GATEWAY_TASK,
@@ -186,6 +186,8 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
 
     _supports_check_mode = True
     arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # What holds between them, by the names that a module has for it.
+    rules: ClassVar[Mapping[str, Any]] = {}
     # What the report calls it, with options in braces.
     step: ClassVar[str] = ""
 
@@ -193,14 +195,15 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
         """Do the work, and say in one sentence why it could not be done."""
         self._variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, self._variables)
-        _validation, options = self.validate_argument_spec(self.all_arguments())
+        _validation, options = self.validate_argument_spec(self.all_arguments(), **self.rules)
         installation = Installation(
             prefix=options["prefix"],
             state_directory=options["state_directory"],
             program=options["program"] or rf"{options['prefix']}\nginx.exe",
             configuration=options["configuration"],
         )
-        windows = Windows(self._variables.get("inventory_hostname", "the host"), self._on_host)
+        host = self._task.delegate_to or self._variables.get("inventory_hostname", "the host")
+        windows = Windows(host, self._on_host)
         try:
             run = None if options["run"] is None or self._task.check_mode else check_run(options["run"])
         except ValueError as error:
@@ -212,6 +215,8 @@ class GatewayAction(ActionBase):  # type: ignore[misc]  # ansible-core has no ty
             )
         except WindowsUnreachable as error:
             raise AnsibleConnectionFailure(str(error)) from error
+        except NotCarriedOut as error:
+            raise AnsibleActionFail(str(error), result={"transaction_state": error.verdict}) from error
         except WindowsError as error:
             raise AnsibleActionFail(str(error)) from error
         diff = {} if outcome.diff is None else {"diff": outcome.diff}

@@ -16,6 +16,8 @@ from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_tasks import (
     script,
 )
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_transaction import (
+    REFUSED,
+    RUNNING,
     UNDO_SECONDS,
     WAITING,
     Plan,
@@ -34,6 +36,13 @@ TAKE_UP_SECONDS = 120 + UNDO_SECONDS
 
 class NotCarriedOut(WindowsError):
     """A transaction did not do what was asked; the message says what it did."""
+
+    def __init__(self, message: str, verdict: str = RUNNING) -> None:
+        """
+        :param verdict: how it stands, as far as anybody knows
+        """
+        super().__init__(message)
+        self.verdict = verdict
 
 
 class Transactions:
@@ -71,7 +80,7 @@ class Transactions:
                 break
             state = self._judge(plan, self._follow(plan, deadline))
         if not state.good:
-            raise NotCarriedOut(state.sentence)
+            raise NotCarriedOut(state.sentence, state.verdict)
         return state
 
     def _follow(self, plan: Plan, deadline: float) -> Mapping[str, Any]:
@@ -119,7 +128,8 @@ class Transactions:
         if not answer["deposited"]:
             raise NotCarriedOut(
                 f"the plan of the {plan.kind} was expected to reach the host, and the connection was cut before it did: run again;"
-                " nothing was changed"
+                " nothing was changed",
+                REFUSED,
             )
 
     def _judge(self, plan: Plan, answer: Mapping[str, Any]) -> State:

@@ -48,7 +48,7 @@ class Change:
         return "; ".join(f"{len(paths)} {what} ({', '.join(paths)})" for what, paths in parts if paths)
 
 
-def change(tree: Mapping[str, bytes], live: Mapping[str, LiveFile], purge: bool) -> Change:
+def change(tree: Mapping[str, bytes], live: Mapping[str, LiveFile], purge: bool, exact: bool = False) -> Change:
     """What has to be written for a gateway's configuration to be this tree.
 
     A file that differs in its line ends alone is the same, and one that is written keeps the line ends that it had: the files of
@@ -56,6 +56,7 @@ def change(tree: Mapping[str, bytes], live: Mapping[str, LiveFile], purge: bool)
 
     :param tree: the content of each file, by its path with slashes
     :param purge: what lies there and is not in the tree goes
+    :param exact: line ends count like everything else, as where the tree was the gateway's own once
     :raises TreeRefused: by name
     """
     check(tree)
@@ -67,7 +68,10 @@ def change(tree: Mapping[str, bytes], live: Mapping[str, LiveFile], purge: bool)
         if there is None:
             added.append(path)
             contents[path] = content
-        elif _sum(_unified(content)) != there.unified:
+        elif exact and _sum(content) != there.sha256:
+            changed.append(path)
+            contents[path] = content
+        elif not exact and _sum(_unified(content)) != there.unified:
             changed.append(path)
             contents[path] = (
                 _unified(content).replace(b"\n", b"\r\n") if there.windows and _is_text(content) else content

@@ -38,7 +38,7 @@ class Windows:
         :param host: what the host is called in messages
         :param execute: runs a module by name with these arguments, and returns its result
         """
-        self._host = host
+        self.host = host
         self._execute = execute
 
     def run(self, script: str, **parameters: object) -> Mapping[str, Any]:
@@ -57,9 +57,9 @@ class Windows:
         done = self._execute(CARRIER, arguments)
         if done.get("failed") or done.get("skipped") or not isinstance(done.get("result"), Mapping):
             if said := _thrown(done):
-                raise WindowsRefused(f"on {self._host}, {said}")
+                raise WindowsRefused(f"on {self.host}, {said}")
             raise WindowsRefused(
-                f"{script}.ps1 was expected to answer on {self._host}, and {_why(done)}: find out whether WinRM and PowerShell"
+                f"{script}.ps1 was expected to answer on {self.host}, and {_why(done)}: find out whether WinRM and PowerShell"
                 " work there with ansible.windows.win_ping, and run again"
             )
         answer: Mapping[str, Any] = done["result"]

@@ -46,6 +46,7 @@ def every_action(here: Path) -> list[dict[str, Any]]:
         {"flatnet.ops.gateway_firewall": {}},
         {"flatnet.ops.gateway": {"state": "restarted"}},
         {"flatnet.ops.gateway_config": {"src": str(here / "conf")}},
+        {"flatnet.ops.gateway_config_info": {}},
         # It does everything, and fails at its end because this is no real Windows.
         {
             "flatnet.ops.gateway_acceptance": {"account": USER, "path": str(here / "result.json"), "reboot": True},
@@ -105,4 +106,4 @@ def test_what_the_scheduler_runs_has_run(played: Played) -> None:
 def test_what_was_done_is_recorded(played: Played) -> None:
     record = played.gateway.drive / "ProgramData" / "flatnet" / "runs" / f"{RUN}.jsonl"
 
-    assert len(record.read_text("ascii").splitlines()) == 7
+    assert len(record.read_text("ascii").splitlines()) == 8

@@ -19,7 +19,8 @@ from ansible_collections.flatnet.ops.plugins.module_utils.errors import (
     SourceRefused,
     UsageError,
 )
-from ansible_collections.flatnet.ops.plugins.module_utils.generations import Generations, Taken
+from ansible_collections.flatnet.ops.plugins.module_utils.generations import Generations, Taken, copied
+from ansible_collections.flatnet.ops.plugins.module_utils.handed_tree import HandedFile, HandedTree
 from ansible_collections.flatnet.ops.plugins.module_utils.lease import Leases
 from ansible_collections.flatnet.ops.plugins.module_utils.verification import verify
 
@@ -74,6 +75,49 @@ def test_nothing_is_taken_where_nothing_has_changed(backups: Backups, conf: Path
 
     assert take(backups, conf) == Taken(first.id, False, 2)
     assert of(backups).area.ids() == [first.id]
+
+
+def take_handed(backups: Backups, **contents: bytes) -> Taken:
+    """The same, of a tree that this host does not see; an hour goes by."""
+    files = tuple(HandedFile(f"{name}.conf", 1, content) for name, content in contents.items())
+    with copied("gateway", HandedTree("C:\\conf on win1", files).pack()) as copies:
+        generations = Generations(
+            backups.root,
+            "gateway",
+            Effects(),
+            lambda: backups.now,
+            undo_directory=backups.undo,
+            journals=backups.restores,
+            copies=copies,
+        )
+        taken = generations.take(RUN, {"gateway": Path("/mnt/c/none")}, "timer", "tokyo", "wsl1")
+        assert generations.compared(taken.id, with_text=False).changed == []
+    backups.now += 3600
+    return taken
+
+
+def test_a_tree_that_another_host_has_handed_over_is_taken_like_any_other(backups: Backups) -> None:
+    area = of(backups).area
+    first = take_handed(backups, nginx=b"events {}\r\n", more=b"\xff")
+
+    assert (first.new, first.files, verify(area, first.id).damage) == (True, 2, ())
+    assert files(area.path(first.id) / "gateway") == {"nginx.conf": b"events {}\r\n", "more.conf": b"\xff"}
+    source = area.manifest(first.id).sources["gateway"]
+    assert (source.origin, source.place) == ("C:\\conf on win1", {"path": "/mnt/c/none"})
+    assert take_handed(backups, nginx=b"events {}\r\n", more=b"\xff") == Taken(first.id, False, 2)
+    assert take_handed(backups, nginx=b"events {}\n", more=b"\xff").new
+
+
+def test_a_tree_without_a_file_is_none(backups: Backups) -> None:
+    with pytest.raises(
+        SourceRefused, match=r"C:\\conf on win1 was expected to hold the files of source gateway, and holds none"
+    ):
+        take_handed(backups)
+
+
+def test_only_the_gateway_has_its_tree_on_another_host() -> None:
+    with pytest.raises(UsageError, match="of the gateway alone, and one of cni was"), copied("cni", "x"):
+        pass
 
 
 def test_each_change_is_a_generation_and_what_stays_is_linked(backups: Backups, conf: Path) -> None:

@@ -68,6 +68,14 @@ def test_no_line_end_is_put_into_what_is_no_text() -> None:
     assert found.contents == {"a": b"\0\n2"}
 
 
+def test_where_every_byte_counts_line_ends_do_and_are_put_back() -> None:
+    tree = {"nginx.conf": FIRST, "a": b"a;\nb;\n"}
+    found = change(tree, live(a=b"a;\r\nb;\r\n"), purge=True, exact=True)
+
+    assert (found.changed, found.contents) == (("a",), {"a": b"a;\nb;\n"})
+    assert not change(tree, live(a=b"a;\nb;\n"), purge=True, exact=True).anything
+
+
 def test_what_is_not_in_the_tree_stays_unless_it_is_to_go() -> None:
     files = live(other=b"x")
 
