@@ -13,9 +13,11 @@ from ansible_collections.flatnet.ops.plugins.module_utils.recorded import Outcom
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_action import GatewayAction, Site
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_firewall import (
     NAME,
-    added,
+    NEW,
     blockers,
+    changes,
     lets_in,
+    removals,
     rule_of,
 )
 from ansible_collections.flatnet.ops.plugins.plugin_utils.windows import WindowsError
@@ -48,10 +50,10 @@ class ActionModule(GatewayAction):
             )
             return Outcome(False, said, values={"rules": ours})
         diff = {"before": "".join(f"{rule}\n" for rule in ours), "after": ""}
-        commands = [f'advfirewall firewall delete rule name="{NAME}"'] if ours else []
+        there = [rule_of(text).name for text in ours]
+        commands = changes(there, port, remote) if state == PRESENT else removals(there)
         if state == PRESENT:
-            commands.append(added(port, remote))
-            diff["after"] = f"netsh {commands[-1]}\n"
+            diff["after"] = "".join(f"netsh {command}\n" for command in commands)
         if not self._task.check_mode:
             site.windows.run("firewall_change", Commands=commands)
             ours = self._rules(site, port)[0]
@@ -63,7 +65,7 @@ class ActionModule(GatewayAction):
         """Our rules, and the names of those that block the gateway."""
         answer = site.windows.run("firewall_look", Name=NAME)
         known = [*answer["local"], *answer["policy"]]
-        ours = [text for text in answer["local"] if rule_of(text).name == NAME]
+        ours = [text for text in answer["local"] if rule_of(text).name in (NAME, NEW)]
         return ours, blockers([rule_of(text) for text in known], port, site.installation.program)
 
     def _expect(self, state: str, ours: list[str], port: int, remote: list[str]) -> None:

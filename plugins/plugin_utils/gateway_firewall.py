@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 NAME = "flatnet gateway"
+# What is to take the place of a rule is called so until it does.
+NEW = f"{NAME} (new)"
 TCP = "6"
 _REMOTE = re.compile(r"RA[46]2?")
 _PORT = re.compile(r"LPort\d?(_\d+)?")
@@ -86,7 +88,7 @@ def normal(addresses: Iterable[str]) -> frozenset[str]:
 def lets_in(rules: Sequence[Rule], port: int, remote: Sequence[str]) -> bool:
     """Our rule is there, once, and exactly as it should be."""
     wanted = Rule(NAME, True, "allow", True, TCP, frozenset([str(port)]), normal(remote), "", frozenset(), False)
-    return [rule for rule in rules if rule.name == NAME] == [wanted]
+    return [rule for rule in rules if rule.name in (NAME, NEW)] == [wanted]
 
 
 def blockers(rules: Sequence[Rule], port: int, program: str) -> list[str]:
@@ -94,13 +96,23 @@ def blockers(rules: Sequence[Rule], port: int, program: str) -> list[str]:
     return [rule.name for rule in rules if rule.action == "block" and rule.concerns(port, program)]
 
 
-def added(port: int, remote: Sequence[str]) -> str:
-    """What netsh is told to add our rule."""
+def changes(there: Sequence[str], port: int, remote: Sequence[str]) -> list[str]:
+    """What netsh is told, so that our rule is there as it should be; where netsh refuses that, the earlier one still lets in.
+
+    :param there: the names of our rules that are there
+    """
     limited = f" remoteip={','.join(remote)}" if remote else ""
-    return (
-        f'advfirewall firewall add rule name="{NAME}" dir=in action=allow protocol=TCP localport={port}{limited}'
+    add = (
+        f'advfirewall firewall add rule name="{NEW}" dir=in action=allow protocol=TCP localport={port}{limited}'
         ' description="Lets the gateway of flatnet be reached. Made by flatnet.ops.setup."'
     )
+    rename = f'advfirewall firewall set rule name="{NEW}" new name="{NAME}"'
+    return [*removals({NEW} & set(there)), add, *removals({NAME} & set(there)), rename]
+
+
+def removals(names: Iterable[str]) -> list[str]:
+    """What netsh is told, so that every rule of these names goes."""
+    return [f'advfirewall firewall delete rule name="{name}"' for name in sorted(set(names))]
 
 
 def _within(port: int, ports: str) -> bool:

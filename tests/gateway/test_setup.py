@@ -235,11 +235,13 @@ def test_the_gateway_can_be_opened_to_some_alone(site: Site) -> None:
     assert "|RA4=10.0.0.0/8|RA4=LocalSubnet|" in rule
 
 
-def test_what_netsh_complains_of_is_said(site: Site) -> None:
+def test_what_netsh_complains_of_is_said_and_the_gateway_stays_reachable(site: Site) -> None:
+    before = site.rules
     ended, _answer = site.play("gateway_firewall", remote=["10.0.0.1 to 10.0.0.9"])
 
     assert ended.code == 2, ended.output
     assert "was expected to succeed, and ended with 1, 'to is not a valid argument for this command." in ended.error
+    assert site.rules == before
 
 
 def test_a_task_that_somebody_has_disabled_stays_so_with_a_warning(site: Site) -> None:

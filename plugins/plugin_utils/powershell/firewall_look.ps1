@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# The firewall's rules of one name, and all that block, as the registry has them: what netsh prints is in the language of the host.
+# The firewall's rules whose name begins so, and all that block, as the registry has them: what netsh prints is in the language of the host.
 [CmdletBinding(SupportsShouldProcess = $true)]
 param(
     [Parameter(Mandatory = $true)][string]$Name
@@ -15,7 +15,7 @@ function Get-Rule([string]$Path) {
     try {
         foreach ($value in $key.GetValueNames()) {
             $text = [string]$key.GetValue($value)
-            if ($text.Contains("|Name=$Name|") -or $text.Contains('|Action=Block|')) { $text }
+            if ($text.Contains("|Name=$Name") -or $text.Contains('|Action=Block|')) { $text }
         }
     } finally {
         $key.Dispose()

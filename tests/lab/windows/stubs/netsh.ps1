@@ -5,7 +5,7 @@
 # Stands for netsh.exe: `interface portproxy` and `advfirewall firewall`, which keep what they are told where Windows keeps it.
 # Documented, or seen in public reports of the real one: where port proxies and firewall rules lie in the registry, and how their values
 # are written; `Ok.`; "No rules match the specified criteria." on standard output with exit code 1.
-# Assumed: the wording and the code of every other refusal; that `add` of a proxy that exists replaces it; that each address of a list
+# Assumed: the wording and the code of every other refusal, and the wording of `set rule`; that `add` of a proxy that exists replaces it; that each address of a list
 # has a field of its own, as its documentation says of rules in group policies.
 # Not here: any forwarding or filtering (nothing under Wine listens for it), IPv6 proxies, other contexts, other languages.
 . "$PSScriptRoot\lab.ps1"
@@ -150,6 +150,19 @@ function Invoke-Firewall {
         if ($pairs.ContainsKey('description')) { $fields += "Desc=$($pairs['description'])" }
         Set-Value $Rules "{$([guid]::NewGuid().ToString().ToUpperInvariant())}" (($fields -join '|') + '|')
         Write-Line "Ok.`n"
+        return
+    }
+    if ($Verb -eq 'set') {
+        # Only a new name is known here.
+        $at = [array]::IndexOf([object[]] $rest, 'new')
+        if ($at -lt 0) { Stop-Stub 'One or more essential parameters were not entered.' }
+        $pairs = Read-Pair @($rest | Select-Object -First $at) @('name') @('name')
+        $changes = Read-Pair @($rest | Select-Object -Skip ($at + 1)) @('name') @('name')
+        $found = Get-Rule $pairs['name']
+        if (-not $found.Count) { Stop-Stub 'No rules match the specified criteria.' }
+        $all = Get-Value $Rules
+        foreach ($value in @($found.Keys)) { Set-Value $Rules $value ($all[$value].Replace("|Name=$($pairs['name'])|", "|Name=$($changes['name'])|")) }
+        Write-Line "`nUpdated $($found.Count) rule(s).`nOk.`n"
         return
     }
     if ('delete', 'show' -notcontains $Verb) { Stop-Stub "The following command was not found: advfirewall firewall $Verb rule." }

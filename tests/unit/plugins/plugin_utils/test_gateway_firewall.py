@@ -7,8 +7,9 @@ from __future__ import annotations
 import pytest
 from ansible_collections.flatnet.ops.plugins.plugin_utils.gateway_firewall import (
     NAME,
-    added,
+    NEW,
     blockers,
+    changes,
     lets_in,
     normal,
     rule_of,
@@ -33,7 +34,18 @@ def blocking(*texts: str) -> list[str]:
 def test_our_rule_opens_the_port_to_everybody() -> None:
     assert let_in(OURS)
     assert let_in(OURS.replace("Active=TRUE|", ""))
-    assert "localport=80 description=" in added(80, [])
+    (add, rename) = changes([], 80, [])
+    assert "localport=80 description=" in add
+    assert rename.endswith(f'set rule name="{NEW}" new name="{NAME}"')
+
+
+def test_a_rule_is_removed_when_the_other_one_has_been_taken() -> None:
+    verbs = [
+        command.split()[2] + (" new" if f'name="{NEW}"' in command else "")
+        for command in changes([NAME, NAME, NEW], 80, [])
+    ]
+
+    assert verbs == ["delete new", "add new", "delete", "set new"]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +53,7 @@ def test_our_rule_opens_the_port_to_everybody() -> None:
     [
         (),
         (OURS, OURS),
+        (OURS, OURS.replace(NAME, NEW)),
         (OURS.replace("LPort=80", "LPort=8080"),),
         (OURS.replace("LPort=80|", ""),),
         (OURS.replace("LPort=80", "LPort=80|LPort=81"),),
@@ -64,7 +77,7 @@ def test_addresses_are_the_same_in_every_spelling() -> None:
 
     assert let_in(limited, remote=("localsubnet", "10.0.0.0/8", "FD00::/8"))
     assert not let_in(limited, remote=("localsubnet", "10.0.0.0/9", "fd00::/8"))
-    assert "remoteip=10.0.0.0/8,LocalSubnet " in added(80, ["10.0.0.0/8", "LocalSubnet"])
+    assert "remoteip=10.0.0.0/8,LocalSubnet " in changes([], 80, ["10.0.0.0/8", "LocalSubnet"])[0]
     assert normal(["any"]) == normal([])
 
 
