@@ -168,7 +168,7 @@ def test_check_mode_shows_all_that_setup_would_do_and_does_nothing(site: Site) -
         "+++ after: C:\\openresty\\temp",
         "+++ after: C:\\ProgramData\\flatnet\\keep_wsl.ps1",
         f"+++ after: task {TASK}",
-        f'+netsh advfirewall firewall add rule name="{NAME}" dir=in action=allow protocol=TCP localport=80',
+        f'+netsh advfirewall firewall add rule name="{NAME} (new)" dir=in action=allow protocol=TCP localport=80',
     ):
         assert shown in ended.output, ended.output
     assert site.untouched
