@@ -51,8 +51,8 @@ EXAMPLES = r"""
   flatnet.ops.run_note:
     run: 20261124T031500Z-restore-77b2
     step: gateway
-    text: "{{ rollout.msg }}"
-    changed: "{{ rollout.changed }}"
+    text: on gateway1, its configuration of yesterday is rolled out
+    changed: true
 """
 
 RETURN = r"""

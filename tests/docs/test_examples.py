@@ -48,12 +48,15 @@ LOOK = (
     "schedule_info",
     "timers",
     "report",
+    "backup_tree_info",
+    "run_note",
 )
 # On a gateway; its tasks come first.
 GATEWAY = (
     "gateway_tasks",
     "gateway",
     "gateway_config",
+    "gateway_config_info",
     "gateway_info",
     "gateway_logs_info",
     "gateway_firewall",
