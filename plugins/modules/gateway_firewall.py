@@ -13,7 +13,7 @@ short_description: Have Windows' firewall let the gateway be reached
 version_added: 1.0.0
 description:
   - Makes one inbound rule, C(flatnet gateway), that allows TCP to O(port). A rule of that name that says something else goes when
-    C(netsh) has taken the new one, which is called C(flatnet gateway (new)) until then: what C(netsh) refuses closes no port.
+    C(netsh) has taken the new one, which is called C(flatnet gateway (new)) until then, so that what C(netsh) refuses closes no port.
   - The rules are read from the registry, because what C(netsh) prints is in the language of the host, and changed by C(netsh).
   - Fails, and changes nothing, where a rule that is active blocks that port or the gateway's program, because the firewall gives
     it precedence. Windows itself makes such rules when somebody closes its question whether a program may be reached.
