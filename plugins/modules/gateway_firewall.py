@@ -12,7 +12,8 @@ module: gateway_firewall
 short_description: Have Windows' firewall let the gateway be reached
 version_added: 1.0.0
 description:
-  - Makes one inbound rule, C(flatnet gateway), that allows TCP to O(port). A rule of that name that says something else is replaced.
+  - Makes one inbound rule, C(flatnet gateway), that allows TCP to O(port). A rule of that name that says something else goes when
+    C(netsh) has taken the new one, which is called C(flatnet gateway (new)) until then, so that what C(netsh) refuses closes no port.
   - The rules are read from the registry, because what C(netsh) prints is in the language of the host, and changed by C(netsh).
   - Fails, and changes nothing, where a rule that is active blocks that port or the gateway's program, because the firewall gives
     it precedence. Windows itself makes such rules when somebody closes its question whether a program may be reached.
@@ -40,7 +41,7 @@ attributes:
     description: Reads the rules, and says whether one would be made, replaced or removed.
     support: full
   diff_mode:
-    description: Shows our rules as the registry has them, and the command that makes another one.
+    description: Shows our rules as the registry has them, and the commands that make another one.
     support: full
   idempotent:
     description: A rule that is as it should be is left alone.
