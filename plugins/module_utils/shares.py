@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
@@ -19,13 +21,18 @@ Made = TypeVar("Made")
 
 # Work that costs less than this is done before another process has begun.
 LITTLE = 1 << 24
+# To open a file takes as long as to read so many bytes of it.
+OPENING = 1 << 14
+# prctl(2)
+PR_SET_PDEATHSIG = 1
 
 
 def in_parallel(
     work: Callable[[Sequence[Thing]], Sequence[Made]], things: Sequence[Thing], costs: Sequence[int]
 ) -> list[Made]:
-    """What a function makes of all things, one after the other; it only reads, as it may run in another process.
+    """What a function makes of all things, one after the other, in processes that end with this one.
 
+    :param work: what it changes in memory is lost, as it may run in another process
     :param costs: of each thing, in bytes that could be read meanwhile
     :raises OSError: as the function does, or a process that it ran in was ended
     """
@@ -35,7 +42,7 @@ def in_parallel(
     try:
         for share in others:
             receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_send, args=(sender, work, share))
+            process = context.Process(target=_send, args=(sender, work, share, os.getpid()))
             process.start()
             sender.close()
             begun.append((process, receiver))
@@ -59,11 +66,22 @@ def _shares(things: Sequence[Thing], costs: Sequence[int]) -> list[Sequence[Thin
     return [things[begin:end] for begin, end in zip(cuts, cuts[1:])]
 
 
-def _send(sender: Connection, work: Callable[[Sequence[Thing]], Sequence[Made]], share: Sequence[Thing]) -> None:
+def _send(
+    sender: Connection, work: Callable[[Sequence[Thing]], Sequence[Made]], share: Sequence[Thing], parent: int
+) -> None:
+    _end_with(parent)
     try:
         sender.send(work(share))
     except OSError as error:
         sender.send(error)
+
+
+def _end_with(parent: int) -> None:
+    """Let the kernel end this process together with its parent, also where that is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # It may have heard of that too late.
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _received(receiver: Connection) -> Sequence[Made]:

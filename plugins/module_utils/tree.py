@@ -22,11 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flatnet.ops.plugins.module_utils.shares import in_parallel
+from ansible_collections.flatnet.ops.plugins.module_utils.shares import OPENING, in_parallel
 
 CHUNK = 1 << 16
-# To open a file takes as long as to read so many bytes of it.
-OPENING = 1 << 14
 TYPES = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -38,6 +36,8 @@ TYPES = {
 }
 # A file may change twice within one tick of the file system's clock: this young at the first look means "look again".
 RACY_NS = 20_000_000
+# The attribute that no file brings along: a host's policy gives it.
+HOST_POLICY = "security.selinux"
 
 Scan = dict[bytes, os.stat_result]
 
@@ -342,7 +342,7 @@ def xattrs(path: bytes) -> dict[str, str] | None:
 
 def kept(attributes: Mapping[str, str] | None) -> dict[str, str]:
     """The attributes that belong to a file, without those that a host's policy gives it."""
-    return {name: value for name, value in attributes.items() if name != "security.selinux"} if attributes else {}
+    return {name: value for name, value in attributes.items() if name != HOST_POLICY} if attributes else {}
 
 
 def sha256(path: bytes) -> str:

@@ -11,30 +11,23 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 from ansible_collections.flatnet.ops.plugins.module_utils import tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effects, run
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, CopyFailed, DiskFull
+from ansible_collections.flatnet.ops.plugins.module_utils.file_copy import FULL, is_plain
 from ansible_collections.flatnet.ops.plugins.module_utils.tree import Scan
 
-# Twice as fast as rsync where there is nothing to compare with.
-CP = ["cp", "-R", "--no-dereference", "--preserve=mode,ownership,timestamps,links,xattr", "--sparse=auto"]
-# A file that vanishes fails cp without a code of its own; what is missing or unlike is copied again.
-INCOMPLETE = 1
 # rsync compares whole seconds by default; -1 means nanoseconds.
 RSYNC = ["rsync", "--archive", "--hard-links", "--acls", "--xattrs", "--sparse", "--numeric-ids", "--modify-window=-1"]
 VANISHED = 24
-# More names than these are not for a command line.
-MANY = 1000
-# How long new files may wait until they are read, in seconds.
-READ_AGAIN = 2
 # Inode, change time, size and name: three times as fast as a scan, which a pause has no time for.
 FIND = ["-printf", "%i %C@ %s %P\\0"]
+# A name that vanishes fails find without a code of its own.
+INCOMPLETE = 1
 # Directories, listings and the manifest need room beside the data itself.
 MARGIN = 16 << 20
 
@@ -96,7 +89,7 @@ class TreeCopy:
         self._effects.sync_filesystem(self._source)
         before = self._scan_source()
         marks = {_mark(name, status) for name, status in before.items()}
-        self._copy_all(before, touched_counts=True, live=True)
+        self._copy_all(before, touched_counts=True)
         copied = tree.scan(self._target)
         untouched = tree.changes(before, before, copied, began_ns)
         with rest or nullcontext():
@@ -119,7 +112,7 @@ class TreeCopy:
         :raises CopyFailed: the copy is not what the tree is
         """
         before = self._scan_source()
-        self._copy_all(before, touched_counts, live=False)
+        self._copy_all(before, touched_counts)
         return self._copied(before, tree.scan(self._target), before, may_differ=False)
 
     def _scan_source(self) -> Scan:
@@ -161,49 +154,26 @@ class TreeCopy:
             except FileNotFoundError:
                 continue
 
-    def _copy_all(self, source: Scan, touched_counts: bool, live: bool) -> None:
+    def _copy_all(self, source: Scan, touched_counts: bool) -> None:
         self.check_room(source)
-        if self._previous is None and not self._exclude:
-            self._copy_first(["--no-target-directory", f"{self._source}/.", str(self._target)], source, live)
-            return
         self._effects.make_directory(self._target, 0o700)
         there: set[bytes] = set()
-        top = [name for name in source if b"/" not in name and name != b"."]
         if self._previous is not None:
             there = self._link_unchanged(self._previous, source, touched_counts)
-        elif 0 < len(top) <= MANY:
-            paths = [os.path.join(self._source, os.fsdecode(name)) for name in top]
-            self._copy_first([f"--target-directory={self._target}", *paths], source, live)
-            there = set(source) - {b"."}
+        there |= self._copy_plain(source, set(source) - there)
         self._copy_again(source, set(source) - there, VANISHED)
 
-    def _copy_first(self, paths: list[str], source: Scan, live: bool) -> None:
-        """Copy where nothing is yet; what has been copied is read while the rest still is."""
-        ended = Event()
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            reading = reader.submit(self._read_copied, source, ended)
-            try:
-                self._run([*CP, *paths], b"", (0, INCOMPLETE) if live else (0,))
-            finally:
-                ended.set()
-        self._read = reading.result()
-
-    def _read_copied(self, source: Scan, ended: Event) -> dict[str, str]:
-        """The sums of finished files by change mark: cp gives a file its time when it has all of its content."""
-        oldest = time.time_ns() - tree.RACY_NS
-        top = os.fsencode(self._target)
-        sums: dict[str, str] = {}
-        while not ended.wait(READ_AGAIN):
-            with suppress(OSError):
-                for name, status in tree.scan(self._target).items():
-                    origin = source.get(name)
-                    finished = origin is not None and origin.st_mtime_ns < oldest and not tree.unlike(origin, status)
-                    mark = tree.change_mark(status)
-                    if finished and stat.S_ISREG(status.st_mode) and mark not in sums:
-                        sums[mark] = tree.sha256(os.path.join(top, name))
-                    if ended.is_set():
-                        break
-        return sums
+    def _copy_plain(self, source: Scan, names: Iterable[bytes]) -> set[bytes]:
+        """Copy what is nothing but a file of its own; what refuses is left to rsync, which says why."""
+        plain = sorted((name for name in names if is_plain(source[name])), key=lambda name: source[name].st_ino)
+        try:
+            made = self._effects.copy_files(self._source, self._target, {name: source[name].st_size for name in plain})
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise self._ran_full() from error
+        self._read = {one.mark: one.sha256 for one in made.values()}
+        return set(made)
 
     def _link_unchanged(self, previous: Previous, source: Scan, touched_counts: bool) -> set[bytes]:
         """Link the files that have not changed since the earlier copy; all names of one, or none."""
@@ -291,9 +261,10 @@ class TreeCopy:
         except CommandFailed as error:
             if "No space left on device" not in str(error):
                 raise
-            raise DiskFull(
-                f"{self._full_disk()} while {self._source} was copied: make room there and run again"
-            ) from error
+            raise self._ran_full() from error
+
+    def _ran_full(self) -> DiskFull:
+        return DiskFull(f"{self._full_disk()} while {self._source} was copied: make room there and run again")
 
     def check_room(self, source: Scan) -> None:
         """Refuse a copy for which the disk has no room.

@@ -290,6 +290,19 @@ def unprivileged(script: str, path: Path) -> str:
     return done.stdout
 
 
+def on_a_small_disk(script: str, disk: Path, *arguments: Path) -> str:
+    """What a Python script prints that is run with a directory, and with more, which is a disk of 1 MiB to it alone."""
+    mount = 'mount -t tmpfs -o size=1m tmpfs "$1" && shift && exec "$@"'
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh", str(disk)]
+    if subprocess.run([*argv, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no process a file system of its own (unshare --map-root-user --mount)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = [*argv, sys.executable, "-c", script, str(disk), *map(str, arguments)]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def full_disk(is_full: Callable[[], bool], error: int = errno.ENOSPC) -> Effects:
     """Effects whose files have no room on the disk, as long as it is full."""
 

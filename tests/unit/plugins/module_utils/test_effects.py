@@ -11,14 +11,16 @@ import fcntl
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.flatnet.ops.plugins.module_utils import tree
 from ansible_collections.flatnet.ops.plugins.module_utils.effects import Effect, Effects, run
 from ansible_collections.flatnet.ops.plugins.module_utils.errors import CommandFailed, DiskFull
+from ansible_collections.flatnet.ops.plugins.module_utils.file_copy import FileCopy
+from ansible_collections.flatnet.ops.plugins.module_utils.shares import LITTLE
 
 from tests.unit.plugins.module_utils.conftest import (
     AddProgram,
@@ -29,13 +31,13 @@ from tests.unit.plugins.module_utils.conftest import (
     full_disk,
     in_another_process,
     is_free,
+    on_a_small_disk,
     stop_at,
     until,
 )
 
 pytestmark = pytest.mark.unit
 
-# On a file system of 1 MiB that only this process sees.
 FILL_A_DISK = """
 import sys
 from pathlib import Path
@@ -98,6 +100,30 @@ def test_files_of_a_tree_get_the_same_names_in_another_and_what_is_refused_is_le
     assert linked == {b"deep/er/b", b"a"}
     assert all((target / name).samefile(source / name) for name in ("deep/er/b", "a"))
     assert (target / "taken").read_text("utf-8") == str(target / "taken")
+
+
+def test_files_of_a_tree_are_copied_by_several_and_what_is_refused_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    source, target = tmp_path / "source", tmp_path / "target"
+    sizes = dict.fromkeys((b"gone", b"taken", b"deep/er/b", b"\xff", b"below/taken", b"a"), LITTLE)
+    for path in [*(source / os.fsdecode(name) for name in sizes), target / "taken", target / "below"]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(path.parent), "utf-8")
+    (source / "gone").unlink()
+    copies: dict[bytes, FileCopy] = {}
+
+    def copy(effects: Effects) -> None:
+        copies.update(effects.copy_files(source, target, sizes))
+
+    assert log_of(copy) == [("copies", "target"), ("copies-begun", "target")]
+    assert set(copies) == {b"deep/er/b", b"\xff", b"a"}
+    for name, made in copies.items():
+        path = target / os.fsdecode(name)
+        assert path.read_bytes() == (source / os.fsdecode(name)).read_bytes()
+        assert made == FileCopy(tree.change_mark(path.stat()), tree.sha256(os.fsencode(path)))
+    assert (target / "taken").read_text("utf-8") == str(target)
 
 
 def test_a_file_has_exactly_its_mode_whatever_the_umask(tmp_path: Path) -> None:
@@ -169,18 +195,7 @@ def test_a_file_is_replaced_wholly_or_not_at_all(tmp_path: Path, kind: str) -> N
 
 
 def test_a_full_disk_is_named_with_what_is_free_and_the_old_file_stays(tmp_path: Path) -> None:
-    small_disk = 'mount -t tmpfs -o size=1m tmpfs "$1" && shift && exec "$@"'
-    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", small_disk, "sh", str(tmp_path)]
-    if subprocess.run([*argv, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine gives no process a file system of its own (unshare --map-root-user --mount)")
-
-    path = os.pathsep.join(sys.path)
-    python = [sys.executable, "-c", FILL_A_DISK, str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run([*argv, *python], env=environment, capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr
-    message, left = done.stdout.splitlines()
+    message, left = on_a_small_disk(FILL_A_DISK, tmp_path).splitlines()
     assert message.startswith(f"writing {tmp_path}/manifest.json failed")
     assert "bytes are free there; make room and run again" in message
     assert left == "('manifest.json', 'old')"

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from ansible_collections.flatnet.ops.plugins.module_utils.shares import LITTLE, in_parallel
+
+from tests.unit.plugins.module_utils.conftest import until
 
 pytestmark = pytest.mark.unit
 
@@ -67,3 +72,32 @@ def test_a_process_that_was_ended_is_no_result() -> None:
 
     with pytest.raises(ChildProcessError, match="was ended by somebody else"):
         in_parallel(end, THINGS, [LITTLE] * 7)
+
+
+# Each process says which one it is, and then works for longer than anybody waits.
+ENDLESS = """
+import os
+import time
+from ansible_collections.flatnet.ops.plugins.module_utils.shares import LITTLE, in_parallel
+
+def work(share):
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+    return share
+
+os.cpu_count = lambda: 2
+in_parallel(work, range(2), [LITTLE] * 2)
+"""
+
+
+def test_nobody_works_on_for_a_run_that_was_killed() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.Popen([sys.executable, "-c", ENDLESS], env=environment, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    with run.stdout as said:
+        workers = {int(said.readline()), int(said.readline())} - {run.pid}
+        run.kill()
+        run.wait()
+
+    (worker,) = workers
+    until(lambda: not Path(f"/proc/{worker}").exists() or " Z " in Path(f"/proc/{worker}/stat").read_text("utf-8"))

@@ -266,7 +266,7 @@ def test_a_target_that_is_not_there_is_made(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "target", "staged"),
-    [("run", "flatnet-staged", None), ("run-begun", "flatnet-staged", None), ("write", "notes.json.new", SAVED)],
+    [("copies", "flatnet-staged", None), ("copies-begun", "flatnet-staged", None), ("write", "notes.json.new", SAVED)],
 )
 def test_a_copy_that_is_not_verified_does_not_count_as_staged(
     site: Site, kind: str, target: str, staged: dict[str, bytes] | None
@@ -286,9 +286,9 @@ def test_a_copy_that_is_not_verified_does_not_count_as_staged(
 
 
 def test_a_copy_that_failed_does_not_count_as_staged_and_is_made_again(site: Site, add_program: AddProgram) -> None:
-    real = shutil.which("cp")
-    program = add_program("cp", f"'{real}' \"$@\"; echo 'cp: error reading' >&2; exit 1\n")
-    with pytest.raises(CommandFailed, match="ended with 1, expected 0: cp: error reading"):
+    real = shutil.which("rsync")
+    program = add_program("rsync", f"'{real}' \"$@\"; echo 'rsync: read errors' >&2; exit 23\n")
+    with pytest.raises(CommandFailed, match="ended with 23, expected 0 or 24: rsync: read errors"):
         site.stage()
 
     mine = site.restore().mine()
@@ -301,7 +301,7 @@ def test_a_copy_that_failed_does_not_count_as_staged_and_is_made_again(site: Sit
     program.unlink()
     effects = Effects()
     assert site.stage(effects=effects) == Staged(files=2, bytes=19)
-    assert [effect.target.split()[0] for effect in effects.log if effect.kind == "run"] == ["cp"]
+    assert [effect.kind for effect in effects.log if effect.kind == "copies"] == ["copies"]
     assert (beside(site), site.phase(), files(site.target)) == ({"flatnet-staged": SAVED}, STAGED, PRESENT)
 
 
@@ -474,7 +474,7 @@ def test_the_order_of_steps_is_kept(site: Site) -> None:
 def test_what_a_dead_run_left_is_put_right_before_staging(site: Site, phase: str) -> None:
     if phase == STAGING:
         with pytest.raises(Stopped):
-            site.stage(effects=stop_at("run-begun", "flatnet-staged"))
+            site.stage(effects=stop_at("copies-begun", "flatnet-staged"))
     else:
         site.stage()
     if phase in (SWAPPED, CONFIRMED):
