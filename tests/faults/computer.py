@@ -80,9 +80,7 @@ class Computer:
         """Undo whatever the last fault has done; the controller's copy has a new page."""
         for name, xml in self._tasks.items():
             self.gateway.lab_request("task-create", {"name": name, "xml": xml, "replace": True})
-        for path in self.transactions.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
+        self._forget_transactions()
         shutil.rmtree(self.openresty / "conf-trees", ignore_errors=True)
         same = self.files == "the old configuration lies there"
         if not same:
@@ -93,11 +91,18 @@ class Computer:
             self.gateway.end("nginx.exe")
             (self.openresty / "logs" / "nginx.pid").unlink(missing_ok=True)
             play(self._lab, "start", self._reports, "--limit", "gateway")
+            # Whoever waits for a step must not find that of the start.
+            self._forget_transactions()
         shutil.rmtree(self.conf, ignore_errors=True)
         shutil.copytree(self._kept, self.conf)
         self.edit(OLD, NEW)
         # What the operator rolls out is told from what lies there by this page alone.
         wait_until("The old page", lambda: self.look().page == f"'{OLD}'", 30)
+
+    def _forget_transactions(self) -> None:
+        for path in self.transactions.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
 
     @property
     def _proved(self) -> bool:
