@@ -54,8 +54,8 @@ class ActionModule(GatewayAction):
         """Compare, and where something differs, have the host try it, swap it in, and prove it."""
         gateway, settled = site.settled(check=self._task.check_mode)
         try:
-            tree = handed(options["tree"]) if options["tree"] else self._tree(Path(options["src"]))
-            wanted = change(tree, gateway.configuration, options["purge"], exact=bool(options["tree"]))
+            tree = handed(options["tree"]) if options["tree"] is not None else self._tree(Path(options["src"]))
+            wanted = change(tree, gateway.configuration, options["purge"], exact=options["tree"] is not None)
         except (TreeRefused, UsageError) as error:
             # Ansible prints the cause of an error too, and the sentence would be read twice.
             raise ConfigurationRefused(f"{error}; nothing was changed") from None

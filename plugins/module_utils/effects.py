@@ -142,19 +142,21 @@ class Effects:
         """
         self._announce("copies", f"{source} -> {target}")
         there, here = bytes(source) + b"/", bytes(target) + b"/"
-        names = list(sizes)
-        for directory in {name.rpartition(b"/")[0] for name in names}:
+        first = min(sizes, key=lambda name: sizes[name], default=None)
+        others = [name for name in sizes if name != first]
+        for directory in {name.rpartition(b"/")[0] for name in sizes}:
             with suppress(OSError):
                 os.makedirs(here + directory, exist_ok=True)
 
         def copy(share: Sequence[bytes]) -> list[FileCopy | None]:
             return [copy_file(there + name, here + name) for name in share]
 
-        made = copy(names[:1])
-        if made:
-            self._announce("copies-begun", target)
-        made.extend(in_parallel(copy, names[1:], [sizes[name] + OPENING for name in names[1:]]))
-        return {name: one for name, one in zip(names, made) if one is not None}
+        if first is None:
+            return {}
+        made = copy([first])
+        self._announce("copies-begun", target)
+        made.extend(in_parallel(copy, others, [sizes[name] + OPENING for name in others]))
+        return {name: one for name, one in zip((first, *others), made) if one is not None}
 
     def remove_directory(self, path: Path) -> None:
         """Remove an empty directory."""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Copy one plain file with all that belongs to it, and sum it up on the way: a copy that is to be verified is read once."""
+"""Copy one plain file with all that belongs to it, and sum up what is written."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class FileCopy:
 
 
 def is_plain(status: os.stat_result) -> bool:
-    """A regular file of one name and without holes, of which nothing is lost where it is copied by itself."""
-    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_blocks * 512 >= status.st_size
+    """A regular file without holes."""
+    return stat.S_ISREG(status.st_mode) and status.st_blocks * 512 >= status.st_size
 
 
 def copy_file(source: bytes, target: bytes) -> FileCopy | None:
     """Copy content, owner, mode, times, extended attributes and ACLs of a plain file to a name that is free.
 
-    :return: None where it is not plain, has vanished, or something refuses: nothing lies at the target then
+    :return: None where it is not plain, has vanished, or something refuses: nothing of it lies at the target then
     :raises OSError: the disk is full
     """
-    # What became a pipe meanwhile would keep us waiting, and what became a link would lead elsewhere.
+    # A name that became a pipe meanwhile would keep us waiting, and one that became a link would lead elsewhere.
     try:
         origin = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -54,21 +54,21 @@ def _copy(origin: int, status: os.stat_result, target: bytes) -> FileCopy | None
     try:
         copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        return _given_up(error)
+        _raise_if_full(error)
+        return None
     try:
         digest = _copy_content(origin, copy, status.st_size)
         # The owner first: to give a file away takes its capabilities and its set-user-ID bit.
         os.fchown(copy, status.st_uid, status.st_gid)
-        for name in os.listxattr(origin):
-            if name != tree.HOST_POLICY:
-                os.setxattr(copy, name, os.getxattr(origin, name))
+        _copy_attributes(origin, copy)
         os.fchmod(copy, stat.S_IMODE(status.st_mode))
         os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
         return FileCopy(tree.change_mark(os.fstat(copy)), digest)
     except OSError as error:
         with suppress(FileNotFoundError):
             os.unlink(target)
-        return _given_up(error)
+        _raise_if_full(error)
+        return None
     finally:
         os.close(copy)
 
@@ -90,6 +90,15 @@ def _copy_content(origin: int, copy: int, size: int) -> str:
     return digest.hexdigest()
 
 
-def _given_up(error: OSError) -> None:
+def _copy_attributes(origin: int, copy: int) -> None:
+    wanted = set(os.listxattr(origin)) - {tree.HOST_POLICY}
+    # A directory's default ACL gives each new file one.
+    for name in set(os.listxattr(copy)) - wanted - {tree.HOST_POLICY}:
+        os.removexattr(copy, name)
+    for name in wanted:
+        os.setxattr(copy, name, os.getxattr(origin, name))
+
+
+def _raise_if_full(error: OSError) -> None:
     if error.errno in FULL:
         raise error

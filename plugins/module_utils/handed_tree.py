@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small tree on its way from one host to another, by way of the controller: one text that a task returns and another one takes.
 
-It is in nobody's file meanwhile, and opaque, so that no secret of a configuration is read by accident where results are shown.
+It is opaque, so that no secret of a configuration is read by accident; but whoever decodes it has them all: ``no_log`` where it is
+registered.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def _received(receiver: Connection) -> Sequence[Made]:
     try:
         made: Sequence[Made] | OSError = receiver.recv()
     except EOFError as error:
-        raise ChildProcessError("a process of ours was ended by somebody else") from error
+        raise ChildProcessError("a process of ours has ended before its work was done") from error
     if isinstance(made, OSError):
         raise made
     return made

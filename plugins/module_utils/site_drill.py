@@ -377,7 +377,7 @@ class SiteDrill:
 
     def _copy(self, path: Path, source: str) -> tree.Totals:
         listing = sets.load_listing(path, source)
-        copied = TreeCopy(self._effects, path / source, self._place(source)).take_resting()
+        copied = TreeCopy(self._effects, path / source, self._place(source)).take_resting(read_back=True)
         for name, what in tree.compare(listing, copied.listing):
             raise SetDamaged(
                 f"the copy of {source} was expected to be what set {path} has noted, and {tree.shown(name)} {what}: use another"

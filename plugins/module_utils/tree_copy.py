@@ -104,15 +104,18 @@ class TreeCopy:
         settled = {name: status for name, status in after.items() if status.st_ctime_ns < began_ns - tree.RACY_NS}
         return self._copied(after, found, settled, may_differ=rest is None)
 
-    def take_resting(self, touched_counts: bool = True) -> Copied:
+    def take_resting(self, touched_counts: bool = True, read_back: bool = False) -> Copied:
         """Copy a tree that nobody writes to.
 
         :param touched_counts: a file touched since the earlier copy is not linked to it, whatever its size and time say
+        :param read_back: the sums are of what lies there at the end, read once more, not of what was written
         :raises DiskFull: before anything is written, or while it is
         :raises CopyFailed: the copy is not what the tree is
         """
         before = self._scan_source()
         self._copy_all(before, touched_counts)
+        if read_back:
+            self._read.clear()
         return self._copied(before, tree.scan(self._target), before, may_differ=False)
 
     def _scan_source(self) -> Scan:
@@ -164,8 +167,11 @@ class TreeCopy:
         self._copy_again(source, set(source) - there, VANISHED)
 
     def _copy_plain(self, source: Scan, names: Iterable[bytes]) -> set[bytes]:
-        """Copy what is nothing but a file of its own; what refuses is left to rsync, which says why."""
-        plain = sorted((name for name in names if is_plain(source[name])), key=lambda name: source[name].st_ino)
+        """Copy each file that has no other name here; what refuses is left to rsync, which says why."""
+        many = Counter(tree.file_of(status) for status in source.values() if status.st_nlink > 1)
+        plain = [name for name in names if is_plain(source[name]) and many[tree.file_of(source[name])] < 2]
+        # As they lie on the disk.
+        plain.sort(key=lambda name: source[name].st_ino)
         try:
             made = self._effects.copy_files(self._source, self._target, {name: source[name].st_size for name in plain})
         except OSError as error:

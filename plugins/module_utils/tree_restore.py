@@ -169,7 +169,7 @@ class TreeRestore:
         if journal.beside.exists():
             self._effects.remove_tree(journal.beside)
         self._journals.write(journal)
-        copied = TreeCopy(self._effects, set_path / self._name, journal.beside).take_resting()
+        copied = TreeCopy(self._effects, set_path / self._name, journal.beside).take_resting(read_back=True)
         wrong = list(tree.compare(listing, copied.listing))
         if wrong:
             self._effects.remove_tree(journal.beside)

@@ -95,8 +95,8 @@ transaction:
   sample: 20261124T021500Z-rollout-3f9a01bc
 transaction_state:
   description:
-    - How the transaction stands that did not do what was asked, where one was begun. With C(undone) and C(refused) all is as before, with
-      anything else nobody knows.
+    - How the transaction stands that did not do what was asked, where one was begun. With C(undone), C(refused) and C(waiting) all is as
+      before; what anything else has left is for M(flatnet.ops.gateway_info) to say.
   returned: failed
   type: str
   sample: undone

@@ -88,6 +88,17 @@ def test_what_an_owner_may_and_a_program_can_do_is_kept(origin: Path, tmp_path: 
     assert kept == tree.xattrs(os.fsencode(origin))
 
 
+def test_a_copy_gets_no_acl_from_its_directory(origin: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    argv = ["setfacl", "--default", "--modify", "user:1:rwx", str(tmp_path / "shared")]
+    if subprocess.run(argv, capture_output=True, check=False).returncode:
+        pytest.skip(f"no ACLs on the file system of {tmp_path}")
+    copied(origin, tmp_path / "shared/copy")
+
+    assert not tree.unlike(origin.stat(), (tmp_path / "shared/copy").stat())
+    assert tree.xattrs(os.fsencode(tmp_path / "shared/copy")) == tree.xattrs(os.fsencode(origin))
+
+
 def a_pipe(path: Path) -> None:
     """A name that keeps whoever opens it waiting."""
     path.unlink()
@@ -113,10 +124,9 @@ def a_file_with_holes(path: Path) -> None:
         a_pipe,
         a_link,
         a_file_with_holes,
-        lambda path: path.with_name("other").hardlink_to(path),
     ],
 )
-def test_what_is_no_plain_file_of_its_own_is_left_to_others(
+def test_what_is_no_plain_file_is_left_to_others(
     origin: Path, tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
     change(origin)

@@ -794,6 +794,13 @@ def test_names_that_vanish_before_find_gets_there_do_not_hide_others(
     assert content(tmp_path / "copy") == content(origin)
 
 
+def test_a_copy_may_be_read_back(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "sha256", lambda path: os.path.basename(path).hex())
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy").take_resting(read_back=True)
+
+    assert copied.listing["other"].sha256 == b"other".hex()
+
+
 def test_what_was_copied_is_not_read_again_unless_it_was_touched_since(
     origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -811,6 +818,8 @@ def test_what_was_copied_is_not_read_again_unless_it_was_touched_since(
 
     summed = tree.sha256
     monkeypatch.setattr(tree, "sha256", noted)
+    # A name elsewhere makes a file no less its own here.
+    (tmp_path / "elsewhere").hardlink_to(origin / ODD[0])
     copied = TreeCopy(Effects(spoil), origin, copy).take_resting()
 
     assert sorted(read) == ["journal", "other", "sparse"]
