@@ -17,7 +17,6 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,6 @@ from typing import Any
 from ansible_collections.flatnet.ops.plugins.module_utils.shares import OPENING, in_parallel
 
 CHUNK = 1 << 16
-# A disk answers several questions in the time of one.
-SCANNERS = 4
 TYPES = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -79,26 +76,22 @@ def scan(root: Path, exclude: Collection[str] = ()) -> Scan:
     top = os.fsencode(root)
     found: Scan = {b".": os.lstat(top)}
     left_out = {raw(name) for name in exclude}
-
-    def look(relative: bytes) -> Scan:
+    pending = [b""]
+    while pending:
+        relative = pending.pop()
         # Whoever uses the tree may remove a name at any moment; but the tree itself has to be there.
         tolerated = suppress(FileNotFoundError) if relative else nullcontext()
-        there: Scan = {}
         with tolerated, os.scandir(os.path.join(top, relative) if relative else top) as entries:
             for entry in entries:
                 name = relative + b"/" + entry.name if relative else entry.name
-                if name not in left_out:
-                    with suppress(FileNotFoundError):
-                        there[name] = entry.stat(follow_symlinks=False)
-        return there
-
-    with ThreadPoolExecutor(SCANNERS) as pool:
-        level = [b""]
-        while level:
-            seen, level = pool.map(look, level), []
-            for there in seen:
-                found.update(there)
-                level.extend(name for name, status in there.items() if stat.S_ISDIR(status.st_mode))
+                if name in left_out:
+                    continue
+                try:
+                    found[name] = status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(name)
     return found
 
 

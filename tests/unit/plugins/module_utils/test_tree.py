@@ -14,7 +14,6 @@ import os
 import shutil
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -88,11 +87,9 @@ def vanishing(path: Path, call: str, nth: int) -> Iterator[None]:
                 shutil.rmtree(path)
 
     sys.setprofile(watch)
-    threading.setprofile(watch)
     try:
         yield
     finally:
-        threading.setprofile(None)
         sys.setprofile(None)
     assert not path.exists()
 
