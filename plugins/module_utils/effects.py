@@ -136,7 +136,7 @@ class Effects:
     def copy_files(self, source: Path, target: Path, sizes: Mapping[bytes, int]) -> dict[bytes, FileCopy]:
         """Copy plain files of one tree into another, and make it the directories; announced once more after the first.
 
-        :param sizes: the bytes of each file, by its name; neighbours on the disk next to each other are read fastest
+        :param sizes: the bytes of each file, by its name; it is fastest where neighbours on the disk follow each other
         :return: the copies; of a file that vanished, or that something refuses, there is none
         :raises OSError: the disk is full
         """

@@ -169,9 +169,8 @@ class TreeCopy:
     def _copy_plain(self, source: Scan, names: Iterable[bytes]) -> set[bytes]:
         """Copy each file that has no other name here; what refuses is left to rsync, which says why."""
         many = Counter(tree.file_of(status) for status in source.values() if status.st_nlink > 1)
-        plain = [name for name in names if is_plain(source[name]) and many[tree.file_of(source[name])] < 2]
-        # As they lie on the disk.
-        plain.sort(key=lambda name: source[name].st_ino)
+        # One directory after the other: what lies together is read and made together.
+        plain = sorted(name for name in names if is_plain(source[name]) and many[tree.file_of(source[name])] < 2)
         try:
             made = self._effects.copy_files(self._source, self._target, {name: source[name].st_size for name in plain})
         except OSError as error:
