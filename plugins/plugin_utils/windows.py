@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable
 
@@ -55,15 +57,23 @@ class Windows:
             "depth": DEPTH,
         }
         done = self._execute(CARRIER, arguments)
-        if done.get("failed") or done.get("skipped") or not isinstance(done.get("result"), Mapping):
+        answer = _answer(done.get("result"))
+        if done.get("failed") or done.get("skipped") or answer is None:
             if said := _thrown(done):
                 raise WindowsRefused(f"on {self.host}, {said}")
             raise WindowsRefused(
                 f"{script}.ps1 was expected to answer on {self.host}, and {_why(done)}: find out whether WinRM and PowerShell"
                 " work there with ansible.windows.win_ping, and run again"
             )
-        answer: Mapping[str, Any] = done["result"]
         return answer
+
+
+def _answer(result: object) -> Mapping[str, Any] | None:
+    """The object that a script has answered, as it is or in JSON."""
+    if isinstance(result, str):
+        with suppress(ValueError):
+            result = json.loads(result)
+    return result if isinstance(result, Mapping) else None
 
 
 def _thrown(done: Mapping[str, Any]) -> str:

@@ -242,10 +242,11 @@ function Get-Transaction([string]$Directory) {
 
 # What 'nginx -v' prints lies in the program in one piece, which need not be started for it.
 function Get-Version([string]$Path) {
-    if (-not [System.IO.File]::Exists($Path)) { return }
+    if (-not [System.IO.File]::Exists($Path)) { return $null }
     $text = $Bytewise.GetString((Read-Bytes $Path ([int]::MaxValue)))
     $at = $text.IndexOf('nginx version: ', [System.StringComparison]::Ordinal)
-    if ($at -ge 0) { $text.Substring($at, [Math]::Min(100, $text.Length - $at)).Split([char[]]"`r`n`0")[0] }
+    if ($at -lt 0) { return $null }
+    $text.Substring($at, [Math]::Min(100, $text.Length - $at)).Split([char[]]"`r`n`0")[0]
 }
 
 # The holder before the journals: a transaction that ends between the two looks is seen to have ended.
@@ -265,7 +266,8 @@ $written = $null
 if ([System.IO.File]::Exists($pidFile)) { $written = $Utf8.GetString((Read-Bytes $pidFile 64)).Trim() }
 
 $Ansible.Changed = $false
-$Ansible.Result = @{
+# As one text: what carries the answer takes longer to go through its parts than all this looking.
+$Ansible.Result = ConvertTo-Json -Depth 6 -Compress -InputObject @{
     installed = [System.IO.Directory]::Exists($Prefix)
     processes = $gateways
     listening = $listening

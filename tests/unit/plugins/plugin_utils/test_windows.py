@@ -37,6 +37,13 @@ def test_a_script_is_sent_whole_and_stops_at_its_first_error() -> None:
     assert given["error_action"] == "stop"
 
 
+def test_an_answer_may_come_as_one_text() -> None:
+    assert host({"result": '{"state": "fine", "files": [{"path": "a"}]}'}).run("gateway_look") == {
+        "state": "fine",
+        "files": [{"path": "a"}],
+    }
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -49,6 +56,8 @@ def test_a_script_is_sent_whole_and_stops_at_its_first_error() -> None:
         ({"failed": True, "error": [FAILED]}, "failed with 'Access is denied' (at <ScriptBlock>, <No file>: line 3)"),
         ({"result": {}, "failed": True}, "failed with 'no message'"),
         ({"result": None}, "answered nothing"),
+        ({"result": "words"}, "answered nothing"),
+        ({"result": "[]"}, "answered nothing"),
         ({}, "answered nothing"),
     ],
 )
