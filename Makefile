@@ -16,10 +16,10 @@ drill:  ## build a small flatnet, back it up, destroy it, restore it, prove it; 
 	$(SETUP) drill
 	@python -m tests.lab.drill
 
-test:  ## run every test that this machine can run, but the gateway's (ONLY=MARKER: one part)
+test:  ## run every test that this machine can run, but the long ones (ONLY=MARKER: one part)
 	$(SETUP) test
-	@python -m pytest -m '$(or $(ONLY),not gateway)'
-	@$(if $(ONLY),,echo "test: not run were the gateway's tests, deselected above, until they are known to pass together: make test ONLY=gateway")
+	@python -m pytest -m '$(or $(ONLY),not long)'
+	@$(if $(ONLY),,echo "test: not run were the long tests of the gateway, deselected above: make test ONLY=long")
 
 lint:  ## ansible-lint in production profile, sanity without ignores, mypy strict, ruff
 	$(SETUP) work

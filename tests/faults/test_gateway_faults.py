@@ -16,7 +16,7 @@ from tests.faults.computer import Computer
 from tests.faults.gateway import FAULTS
 from tests.lab import Lab
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

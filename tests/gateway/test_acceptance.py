@@ -23,7 +23,7 @@ from tests.lab.play import Ended, run
 from tests.lab.windows.gateway import DISTRIBUTION, Gateway
 from tests.lab.windows.image import VERSION
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.long]
 
 # What Wine itself shows not to be so; of rights it keeps what Linux has for them, and this lab has no WSL2 host.
 NOT_SO = {"windows", "powershell", "closed", "lua", "wsl", "wsl_kept", "wsl_boot"}

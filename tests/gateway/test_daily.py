@@ -24,7 +24,7 @@ from tests.lab.play import Ended, run
 from tests.lab.windows.certificates import Authority
 from tests.lab.windows.gateway import Gateway
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.long]
 
 TASK = "flatnet-gateway"
 LISTENER = """

@@ -29,7 +29,7 @@ from tests.lab.windows.below import Windows, ask_http, below, unchangeable
 from tests.lab.windows.gateway import Gateway
 from tests.lab.windows.image import USER
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.long]
 
 TASK = "flatnet-log-rotation"
 NGINX = r"C:\openresty\nginx.exe"

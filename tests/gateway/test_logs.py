@@ -27,7 +27,7 @@ from tests.lab.machine import wait_until
 from tests.lab.play import Ended, run
 from tests.lab.windows.gateway import Gateway
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.long]
 
 LOGS = r"C:\openresty\logs"
 # Nobody may have such a line carried out as a template.

@@ -21,7 +21,7 @@ from tests.lab import Host, Lab
 from tests.lab.play import Ended, run
 from tests.lab.windows.gateway import Gateway
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.long]
 
 # What may not be touched on the way: a mark, line ends, what is no text, a name of many bytes.
 AWKWARD = {

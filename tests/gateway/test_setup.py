@@ -23,7 +23,7 @@ from tests.lab.play import Ended, run
 from tests.lab.windows.gateway import DISTRIBUTION, LXSS, Gateway
 from tests.lab.windows.image import USER
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.long]
 
 TASK = "flatnet-wsl"
 OTHER_TASKS = {"flatnet-gateway", "flatnet-transaction", "flatnet-log-rotation"}

@@ -75,32 +75,32 @@ function Get-Gateway {
     }
 }
 
-# The gateway itself says who answers, asked on this host, past every proxy.
+# The gateway itself says who answers, asked on this host, past every proxy. A socket is enough for that, and is at hand at once.
 function Get-Answer {
-    $request = [System.Net.HttpWebRequest]::Create("http://127.0.0.1:$Port/.flatnet/whoami")
-    $request.Proxy = $null
-    $request.KeepAlive = $false
-    $request.AllowAutoRedirect = $false
-    $request.Timeout = 1000 * $TimeoutSeconds
-    $request.ReadWriteTimeout = 1000 * $TimeoutSeconds
+    $client = New-Object System.Net.Sockets.TcpClient
+    $client.SendTimeout = 1000 * $TimeoutSeconds
+    $client.ReceiveTimeout = 1000 * $TimeoutSeconds
+    $buffer = New-Object byte[] 4096
+    $count = 0
     try {
-        $response = $request.GetResponse()
-    } catch {
-        $refused = $_.Exception.GetBaseException()
-        if ($_.Exception.InnerException -is [System.Net.WebException]) { $refused = $_.Exception.InnerException }
-        if ($refused -isnot [System.Net.WebException] -or $null -eq $refused.Response) {
-            return @{ status = $null; body = $null; problem = $refused.Message }
-        }
-        $response = $refused.Response
-    }
-    try {
-        $reader = New-Object System.IO.StreamReader $response.GetResponseStream(), $Utf8
-        $buffer = New-Object char[] 200
-        $count = $reader.ReadBlock($buffer, 0, $buffer.Length)
-        @{ status = [int]$response.StatusCode; body = [string]::new($buffer, 0, $count); problem = $null }
+        $client.Connect([System.Net.IPAddress]::Loopback, $Port)
+        $stream = $client.GetStream()
+        $question = $Utf8.GetBytes("GET /.flatnet/whoami HTTP/1.0`r`nHost: 127.0.0.1:$Port`r`n`r`n")
+        $stream.Write($question, 0, $question.Length)
+        do {
+            $more = $stream.Read($buffer, $count, $buffer.Length - $count)
+            $count += $more
+        } while ($more -gt 0 -and $count -lt $buffer.Length)
+    } catch [System.Management.Automation.MethodInvocationException] {
+        return @{ status = $null; body = $null; problem = $_.Exception.GetBaseException().Message }
     } finally {
-        $response.Close()
+        $client.Dispose()
     }
+    $text = $Utf8.GetString($buffer, 0, $count)
+    if ($text -notmatch '^HTTP/\d\.\d (\d{3})') { return @{ status = $null; body = $null; problem = 'no HTTP' } }
+    $status = [int]$Matches[1]
+    $head, $body = $text -split "`r`n`r`n", 2
+    @{ status = $status; body = "$body".Substring(0, [Math]::Min(200, "$body".Length)); problem = $null }
 }
 
 function Test-Listening {
