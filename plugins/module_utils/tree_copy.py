@@ -87,13 +87,14 @@ class TreeCopy:
         began_ns = time.time_ns()
         # What is written through a mapping of a page that is dirty already changes no time; from a clean page on, it does.
         self._effects.sync_filesystem(self._source)
+        # Before the scan: what changes between the two is then seen to have been touched.
+        first = self._find()
         before = self._scan_source()
-        marks = {_mark(name, status) for name, status in before.items()}
         self._copy_all(before, touched_counts=True)
         copied = tree.scan(self._target)
         untouched = tree.changes(before, before, copied, began_ns)
         with rest or nullcontext():
-            touched, after = self._look_again(marks, before, copied)
+            touched, after = self._look_again(first, before, copied)
             late = tree.changes(_part(before, touched), _part(after, touched), _part(copied, touched), began_ns)
             superfluous = (untouched.superfluous - touched) | late.superfluous
             changed = (untouched.changed - touched) | late.changed
@@ -211,14 +212,21 @@ class TreeCopy:
             self._linked[name] = earlier[name].st_ino, previous.listing[tree.text(name)].sha256 or ""
         return set(self._linked)
 
-    def _look_again(self, marks: set[str], before: Scan, copied: Scan) -> tuple[set[bytes], Scan]:
+    def _find(self) -> str | None:
+        """A mark of every name, which changes whenever it is touched; None if a name vanished meanwhile."""
+        found = run(["find", f"{self._source}/", *FIND], expect=(0, INCOMPLETE))
+        return found.stdout if found.code != INCOMPLETE else None
+
+    def _look_again(self, first: str | None, before: Scan, copied: Scan) -> tuple[set[bytes], Scan]:
         """The names that may have been touched since the first look, and the tree as it is now."""
-        now = run(["find", f"{self._source}/", *FIND], expect=(0, INCOMPLETE))
-        if now.code == INCOMPLETE:
+        now = self._find()
+        if first is None or now is None:
             after = self._scan_source()
             return {*before, *after, *copied}, after
-        found = set(now.stdout.split("\0"))
-        there, gone = _names(found - marks), _names(marks - found)
+        if now == first:
+            return set(), before
+        was, found = set(first.split("\0")), set(now.split("\0"))
+        there, gone = _names(found - was), _names(was - found)
         after = {name: status for name, status in before.items() if name not in gone}
         for name in there:
             if name.partition(b"/")[0] not in map(tree.raw, self._exclude):
@@ -302,13 +310,6 @@ class TreeCopy:
 
     def _full_disk(self) -> str:
         return f"the disk of {self._target.parent} has {self._free():,} bytes free"
-
-
-def _mark(name: bytes, status: os.stat_result) -> str:
-    """What find prints of a name."""
-    seconds, fraction = divmod(status.st_ctime_ns, 1_000_000_000)
-    path = tree.text(name) if name != b"." else ""
-    return f"{status.st_ino} {seconds}.{fraction:09}0 {status.st_size} {path}"
 
 
 def _names(marks: Iterable[str]) -> set[bytes]:
