@@ -794,6 +794,17 @@ def test_names_that_vanish_before_find_gets_there_do_not_hide_others(
     assert content(tmp_path / "copy") == content(origin)
 
 
+def test_what_changes_as_soon_as_find_has_seen_it_is_not_missed(
+    origin: Path, tmp_path: Path, add_program: AddProgram
+) -> None:
+    change = f"mkdir '{tmp_path}/once' 2>&- && echo longer than it was before >'{origin}/other'"
+    add_program("find", f"'{shutil.which('find')}' \"$@\"; {change}; exit 0\n")
+    copied = TreeCopy(Effects(), origin, tmp_path / "copy").take_live(rest())
+
+    assert content(tmp_path / "copy") == content(origin)
+    assert copied.listing["other"].origin is None
+
+
 def test_a_copy_may_be_read_back(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "sha256", lambda path: os.path.basename(path).hex())
     copied = TreeCopy(Effects(), origin, tmp_path / "copy").take_resting(read_back=True)
