@@ -794,11 +794,15 @@ def test_names_that_vanish_before_find_gets_there_do_not_hide_others(
     assert content(tmp_path / "copy") == content(origin)
 
 
-def test_what_changes_as_soon_as_find_has_seen_it_is_not_missed(
+def test_what_changes_just_before_or_after_find_sees_it_is_not_missed(
     origin: Path, tmp_path: Path, add_program: AddProgram
 ) -> None:
-    change = f"mkdir '{tmp_path}/once' 2>&- && echo longer than it was before >'{origin}/other'"
-    add_program("find", f"'{shutil.which('find')}' \"$@\"; {change}; exit 0\n")
+    script = f"""first=$(mkdir '{tmp_path}/once' 2>&- && echo first)
+if [ "$first" ]; then echo longer than it was >'{origin}/journal'; fi
+'{shutil.which("find")}' "$@"
+if [ "$first" ]; then echo longer than it was before >'{origin}/other'; fi
+"""
+    add_program("find", script)
     copied = TreeCopy(Effects(), origin, tmp_path / "copy").take_live(rest())
 
     assert content(tmp_path / "copy") == content(origin)
