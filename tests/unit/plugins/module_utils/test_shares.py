@@ -86,7 +86,7 @@ import time
 from ansible_collections.flatnet.ops.plugins.module_utils.shares import LITTLE, in_parallel
 
 def work(share):
-    os.write(1, b"%d\n" % os.getpid())
+    os.write(1, b"%d\\n" % os.getpid())
     time.sleep(600)
     return share
 
