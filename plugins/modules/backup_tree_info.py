@@ -50,7 +50,7 @@ seealso:
 EXAMPLES = r"""
 - name: Read the gateway's configuration as it was saved
   flatnet.ops.backup_tree_info:
-    id: 20261124T021500Z
+    id: latest
     source: gateway
   register: saved
   no_log: true
