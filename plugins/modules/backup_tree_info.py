@@ -48,10 +48,10 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Read the gateway's configuration as it was saved
+- name: Read the monitoring folder as it was saved
   flatnet.ops.backup_tree_info:
     id: latest
-    source: gateway
+    source: stack
   register: saved
   no_log: true
 """

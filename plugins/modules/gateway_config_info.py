@@ -42,14 +42,10 @@ EXAMPLES = r"""
   register: found
   no_log: true
 
-- name: Take a generation of it on the host with the backups
-  flatnet.ops.generation:
-    kind: gateway
-    state: taken
-    trees:
-      gateway: /mnt/c/openresty/conf
+- name: Put it back, whatever has become of it meanwhile
+  flatnet.ops.gateway_config:
     tree: "{{ found.tree }}"
-  delegate_to: wsl1
+    purge: true
 """
 
 RETURN = r"""
