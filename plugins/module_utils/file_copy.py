@@ -95,10 +95,12 @@ def _copy_content(origin: int, copy: int, size: int) -> str:
 
 
 def _copy_attributes(origin: int, copy: int) -> None:
-    wanted = set(os.listxattr(origin)) - {tree.HOST_POLICY}
+    # In their order, which an archive of the files shows.
+    wanted = [name for name in os.listxattr(origin) if name != tree.HOST_POLICY]
     # A directory's default ACL gives each new file one.
-    for name in set(os.listxattr(copy)) - wanted - {tree.HOST_POLICY}:
-        os.removexattr(copy, name)
+    for name in os.listxattr(copy):
+        if name not in (*wanted, tree.HOST_POLICY):
+            os.removexattr(copy, name)
     for name in wanted:
         os.setxattr(copy, name, os.getxattr(origin, name))
 

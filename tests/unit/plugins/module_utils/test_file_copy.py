@@ -88,6 +88,18 @@ def test_what_an_owner_may_and_a_program_can_do_is_kept(origin: Path, tmp_path: 
     assert kept == tree.xattrs(os.fsencode(origin))
 
 
+def test_attributes_keep_their_order(origin: Path, tmp_path: Path) -> None:
+    names = [f"user.flatnet{number}" for number in (3, 1, 4, 5, 2, 6)]
+    try:
+        for name in names:
+            os.setxattr(origin, name, b"1")
+    except OSError as error:
+        pytest.skip(f"no extended attributes on the file system of {tmp_path}: {error}")
+    copied(origin, tmp_path / "copy")
+
+    assert os.listxattr(tmp_path / "copy") == os.listxattr(origin)
+
+
 def test_a_copy_gets_no_acl_from_its_directory(origin: Path, tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     argv = ["setfacl", "--default", "--modify", "user:1:rwx", str(tmp_path / "shared")]
