@@ -20,7 +20,7 @@ from tests.lab import Host, Lab
 from tests.lab.windows.gateway import PASSWORD, Gateway
 
 # Where no gateway can be made, none of the pages can be tried, and every block is counted as skipped.
-pytestmark = [pytest.mark.docs, pytest.mark.gateway]
+pytestmark = [pytest.mark.docs, pytest.mark.gateway, pytest.mark.long]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [

@@ -28,7 +28,7 @@ from tests.lab.play import Ended, run
 from tests.lab.windows.gateway import POWERSHELL, Gateway
 from tests.lab.windows.image import USER
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.long]
 
 INCLUDE = "    include flatnet/identity*.conf;\n"
 TRANSACTIONS = r"C:\ProgramData\flatnet\transactions"
