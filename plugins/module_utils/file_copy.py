@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from ansible_collections.flatnet.ops.plugins.module_utils import tree
 
 BUFFER = 1 << 18
-LARGE = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -88,9 +87,6 @@ def _copy_content(origin: int, copy: int, size: int) -> str:
         digest.update(part)
         while part:
             part = part[os.write(copy, part) :]
-    if size >= LARGE:
-        # On its way to the disk at once, and out of memory then, which others need for what they read again.
-        os.posix_fadvise(copy, 0, 0, os.POSIX_FADV_DONTNEED)
     return digest.hexdigest()
 
 
