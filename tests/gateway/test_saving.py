@@ -142,7 +142,7 @@ def test_a_gateway_that_cannot_be_reached_fails_the_backup_by_name(site: Site) -
 
     assert ended.code == 2
     assert (
-        "the gateway's configuration was expected from gateway1, as /mnt/c/openresty/conf is not on this host"
+        "the gateway's configuration was expected from gateway1, as this host does not see it in /mnt/c/openresty/conf"
         in ended.error
     )
     assert site.saved() == sets
@@ -276,6 +276,15 @@ def test_without_the_gateway_in_the_inventory_the_files_are_put_where_the_host_s
     assert site.wsl.read("/mnt/c/openresty/conf/conf.d/marked.txt") == AWKWARD["marked.txt"]
     assert contents(site.live) == before
     assert "is put back in /mnt/c/openresty/conf, and nothing was tried or reloaded there" in report(site)
+
+
+def test_a_directory_that_lies_where_no_drive_is_mounted_is_not_the_gateways(site: Site) -> None:
+    site.wsl.run(["mkdir", "-p", "/mnt/c/openresty/conf"])
+    site.good("backup", "--tags", "gateway")
+
+    manifest: dict[str, Any] = json.loads((site.saved() / "manifest.json").read_text("utf-8"))
+    assert manifest["sources"]["gateway"]["origin"] == r"C:\openresty\conf on gateway1"
+    assert contents(site.saved() / "gateway") == contents(site.live)
 
 
 def of(generation: str) -> dict[str, str]:
